@@ -1,0 +1,14 @@
+/* What this process may use of the machine. */
+#ifndef PARE_CPU_H
+#define PARE_CPU_H
+
+#include <stdint.h>
+
+#include "pare/runtime.h"
+
+/* The best instruction set of Pare's kernels that this CPU has. */
+pare_isa pare_cpu_isa(void);
+/* Physical cores among the processors that this process may run on, 1 to 64. */
+int32_t pare_cpu_cores(void);
+
+#endif
