@@ -1,0 +1,145 @@
+/* MaxPool, AveragePool and their global forms: x [N, C, spatial...]. One
+ * spatial dimension runs as two; global pooling over more is a reduction. */
+#include "op_helpers.h"
+
+static pare_status pool_window(const pare_node *node, op_window *window, pare_error *error) {
+    PARE_TRY(op_check_rank(node, 0, 3, 4, error));
+    const pare_shape *x = &node->inputs[0]->shape;
+    const int64_t *kernel = NULL;
+    size_t count = pare_node_ints(node, "kernel_shape", &kernel);
+    if (count + 2 != (size_t)x->rank) {
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected %d elements in kernel_shape, found %zu",
+                              (int)x->rank - 2, count);
+    }
+    return op_window_read(node, x, kernel, pare_node_int(node, "ceil_mode", 0) != 0, window, error);
+}
+
+static pare_status pool_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    op_window window;
+    PARE_TRY(pool_window(node, &window, error));
+    pare_shape y = node->inputs[0]->shape;
+    for (int32_t i = 0; i < window.spatial; i++) {
+        y.dims[2 + i] = window.extent[2 - window.spatial + i];
+    }
+    const pare_value *indices = op_output(node, 1);
+    if (indices != NULL && (indices->use_count > 0 || indices->is_output)) {
+        return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected no reader of the indices, found some");
+    }
+    PARE_TRY(op_set_output(node, 1, PARE_S64, &y, error));
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status emit_pool(pare_lowering *lowering, const pare_node *node, const pare_pool_attrs *attrs,
+                             pare_error *error) {
+    uint32_t in = PARE_NONE, out = PARE_NONE, wide = PARE_NONE;
+    pare_shape x = op_shape_2d(&node->inputs[0]->shape), y = op_shape_2d(&node->outputs[0]->shape);
+    PARE_TRY(pare_lower_input(lowering, node, 0, &in, error));
+    PARE_TRY(pare_lower_output(lowering, node, 0, &out, error));
+    PARE_TRY(op_reshaped(lowering, node, in, &x, &in, error));
+    if (!lowering->integer) { /* plain integers pass through floats */
+        PARE_TRY(op_cast_to(lowering, node, PARE_F32, &in, error));
+    }
+    bool plain = !lowering->integer && node->outputs[0]->dtype != PARE_F32;
+    wide = out;
+    if (node->outputs[0]->shape.rank == 3 || plain) {
+        PARE_TRY(op_temporary(lowering, node, plain ? in : out, &y, &wide, error));
+    }
+    PARE_TRY(pare_lower_emit(lowering, node, PARE_OP_POOL, attrs, &in, 1, &wide, 1, error));
+    if (plain) {
+        PARE_TRY(op_reshaped(lowering, node, wide, &node->outputs[0]->shape, &wide, error));
+        return op_emit_cast(lowering, node, wide, node->outputs[0]->dtype, out, error);
+    }
+    return wide == out ? PARE_OK : op_emit_reshape(lowering, node, wide, out, error);
+}
+
+static pare_status lower_window(pare_lowering *lowering, const pare_node *node, pare_pool_kind kind,
+                                pare_error *error) {
+    op_window window;
+    PARE_TRY(pool_window(node, &window, error));
+    pare_pool_attrs attrs = {.kind = (int32_t)kind,
+                             .kernel_h = (int32_t)window.kernel[0],
+                             .kernel_w = (int32_t)window.kernel[1],
+                             .stride_h = (int32_t)window.stride[0],
+                             .stride_w = (int32_t)window.stride[1],
+                             .dilation_h = (int32_t)window.dilation[0],
+                             .dilation_w = (int32_t)window.dilation[1],
+                             .pad_top = (int32_t)window.before[0],
+                             .pad_left = (int32_t)window.before[1],
+                             .pad_bottom = (int32_t)window.after[0],
+                             .pad_right = (int32_t)window.after[1],
+                             .ceil_mode = pare_node_int(node, "ceil_mode", 0) != 0};
+    return emit_pool(lowering, node, &attrs, error);
+}
+
+static pare_status max_pool_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    return lower_window(lowering, node, PARE_POOL_MAX, error);
+}
+
+static pare_status average_pool_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    bool padding = pare_node_int(node, "count_include_pad", 0) != 0;
+    return lower_window(lowering, node, padding ? PARE_POOL_AVERAGE_WITH_PADDING : PARE_POOL_AVERAGE, error);
+}
+
+static pare_status global_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    PARE_TRY(op_check_rank(node, 0, 2, PARE_MAX_RANK, error));
+    pare_shape y = node->inputs[0]->shape;
+    for (int32_t a = 2; a < y.rank; a++) {
+        if (y.dims[a] < 1) {
+            return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected fixed spatial extents, found open or empty");
+        }
+        y.dims[a] = 1;
+    }
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status lower_global(pare_lowering *lowering, const pare_node *node, pare_pool_kind kind,
+                                pare_error *error) {
+    const pare_shape *x = &node->inputs[0]->shape;
+    if (x->rank == 3 || x->rank == 4) {
+        pare_pool_attrs attrs = {.kind = (int32_t)kind,
+                                 .kernel_h = x->rank == 4 ? (int32_t)x->dims[2] : 1,
+                                 .kernel_w = (int32_t)x->dims[x->rank - 1],
+                                 .stride_h = 1,
+                                 .stride_w = 1,
+                                 .dilation_h = 1,
+                                 .dilation_w = 1};
+        return emit_pool(lowering, node, &attrs, error);
+    }
+    uint32_t in = PARE_NONE, out = PARE_NONE;
+    PARE_TRY(pare_lower_input(lowering, node, 0, &in, error));
+    PARE_TRY(pare_lower_output(lowering, node, 0, &out, error));
+    if (x->rank == 2) {
+        return op_emit_reshape(lowering, node, in, out, error);
+    }
+    pare_reduce_attrs attrs = {.kind = kind == PARE_POOL_MAX ? PARE_REDUCE_MAX : PARE_REDUCE_MEAN,
+                               .axis_mask = ((1 << x->rank) - 1) & ~3,
+                               .keep_dims = 1};
+    return pare_lower_emit(lowering, node, PARE_OP_REDUCE, &attrs, &in, 1, &out, 1, error);
+}
+
+static pare_status global_max_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    return lower_global(lowering, node, PARE_POOL_MAX, error);
+}
+
+static pare_status global_average_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    return lower_global(lowering, node, PARE_POOL_AVERAGE, error);
+}
+
+static bool pool_integer(const pare_node *node) {
+    return node->inputs[0]->shape.rank == 3 || node->inputs[0]->shape.rank == 4;
+}
+
+#define POOL(op_name, most_outputs, rule, infer_rule, lower_rule)                                                      \
+    {                                                                                                                  \
+        .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
+        .max_outputs = most_outputs, .quant = rule, .weight_input = -1, .bias_input = -1, .infer = infer_rule,         \
+        .lower = lower_rule, .integer = pool_integer                                                                   \
+    }
+
+PARE_DEFINE_OP(MaxPool) = POOL("MaxPool", 2, PARE_QUANT_MOVE, pool_infer, max_pool_lower);
+PARE_DEFINE_OP(AveragePool) = POOL("AveragePool", 1, PARE_QUANT_ARITHMETIC, pool_infer, average_pool_lower);
+PARE_DEFINE_OP(GlobalMaxPool) = POOL("GlobalMaxPool", 1, PARE_QUANT_MOVE, global_infer, global_max_lower);
+PARE_DEFINE_OP(GlobalAveragePool) = POOL("GlobalAveragePool", 1, PARE_QUANT_ARITHMETIC, global_infer,
+                                         global_average_lower);

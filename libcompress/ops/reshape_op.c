@@ -1,0 +1,170 @@
+/* Operators that keep the elements in order and change the shape at most:
+ * Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout (at inference). */
+#include "op_helpers.h"
+
+/* --- infer ---------------------------------------------------------------- */
+
+/* -1 in a target: what remains of the elements, an open factor included. */
+static bool remaining(const pare_shape *x, pare_shape *y, int32_t axis) {
+    int64_t have = 1, used = 1;
+    bool have_open = false, used_open = false;
+    y->dims[axis] = 1;
+    if (!op_symbolic_elements(x, &have, &have_open) || !op_symbolic_elements(y, &used, &used_open) || used == 0 ||
+        have % used != 0 || (used_open && !have_open)) {
+        return false;
+    }
+    y->dims[axis] = have_open && !used_open ? -(have / used) : have / used;
+    return true;
+}
+
+static bool same_elements(const pare_shape *a, const pare_shape *b, bool *open_differs) {
+    int64_t left = 1, right = 1;
+    bool left_open = false, right_open = false;
+    bool same = op_symbolic_elements(a, &left, &left_open) && op_symbolic_elements(b, &right, &right_open);
+    *open_differs = left_open && !right_open;
+    return same && left == right;
+}
+
+static pare_status read_target(const pare_node *node, pare_shape *y, int32_t *unknown, pare_error *error) {
+    int64_t target[PARE_MAX_RANK];
+    size_t count = 0;
+    const pare_shape *x = &node->inputs[0]->shape;
+    bool zero_is_zero = pare_node_int(node, "allowzero", 0) != 0;
+    PARE_TRY(op_ints_or_attr(node, 1, "shape", target, PARE_MAX_RANK, &count, error));
+    *unknown = -1;
+    y->rank = (int32_t)count;
+    for (int32_t a = 0; a < y->rank; a++) {
+        int64_t extent = target[a];
+        if (op_is_batch_mark(extent)) {
+            y->dims[a] = -(extent - PARE_BATCH_MARK);
+        } else if (extent == -1 && *unknown < 0) {
+            *unknown = a;
+        } else if (extent == 0 && !zero_is_zero && a < x->rank) {
+            y->dims[a] = x->dims[a];
+        } else if (extent >= 0 && (extent > 0 || zero_is_zero)) {
+            y->dims[a] = extent;
+        } else {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected extents of at least 0 and one -1, found %lld",
+                                  (long long)extent);
+        }
+    }
+    return PARE_OK;
+}
+
+static pare_status reshape_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    const pare_shape *x = &node->inputs[0]->shape;
+    pare_shape y = {0};
+    int32_t unknown = -1;
+    bool open_lost = false;
+    PARE_TRY(read_target(node, &y, &unknown, error));
+    bool fits = (unknown < 0 || remaining(x, &y, unknown)) && same_elements(x, &y, &open_lost);
+    if (fits && open_lost && x->dims[0] < 0 && y.rank > 0) {
+        /* The target was written for a batch of one: the samples lie one after another, so the first extent grows. */
+        y.dims[0] = -y.dims[0];
+        open_lost = false;
+    }
+    if (!fits || open_lost) {
+        char left[160], right[160];
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected as many elements as %s, found the target %s",
+                              pare_shape_text(x, left, sizeof left), pare_shape_text(&y, right, sizeof right));
+    }
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status flatten_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    const pare_shape *x = &node->inputs[0]->shape;
+    int64_t axis = pare_node_int(node, "axis", 1);
+    int32_t split = x->rank;
+    if (axis != x->rank) {
+        PARE_TRY(op_axis(node, axis, x->rank, &split, error));
+    }
+    pare_shape y = {.rank = 2, .dims = {1, 1}};
+    for (int32_t a = 0; a < x->rank; a++) {
+        int64_t *extent = &y.dims[a < split ? 0 : 1];
+        if ((*extent < 0 && x->dims[a] < 0) || !pare_mul_i64(*extent, x->dims[a], extent)) {
+            return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected one open dimension, found more");
+        }
+    }
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status squeeze_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    const pare_shape *x = &node->inputs[0]->shape;
+    int64_t axes[PARE_MAX_RANK];
+    size_t count = 0;
+    uint32_t mask = 0;
+    PARE_TRY(op_ints_or_attr(node, 1, "axes", axes, PARE_MAX_RANK, &count, error));
+    PARE_TRY(op_axis_mask(node, axes, count, x->rank, &mask, error));
+    pare_shape y = {0};
+    for (int32_t a = 0; a < x->rank; a++) {
+        bool named = (mask >> a & 1U) != 0;
+        if (named && x->dims[a] != 1) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected an extent of 1 at axis %d, found %lld", (int)a,
+                                  (long long)x->dims[a]);
+        }
+        if (!(named || (count == 0 && x->dims[a] == 1))) {
+            y.dims[y.rank++] = x->dims[a];
+        }
+    }
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status unsqueeze_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    (void)graph;
+    const pare_shape *x = &node->inputs[0]->shape;
+    int64_t axes[PARE_MAX_RANK];
+    size_t count = 0;
+    uint32_t mask = 0;
+    PARE_TRY(op_ints_or_attr(node, 1, "axes", axes, PARE_MAX_RANK, &count, error));
+    int32_t rank = x->rank + (int32_t)count;
+    if (rank > PARE_MAX_RANK) {
+        return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected at most %d dimensions, found %d", PARE_MAX_RANK,
+                              (int)rank);
+    }
+    PARE_TRY(op_axis_mask(node, axes, count, rank, &mask, error));
+    pare_shape y = {.rank = rank};
+    for (int32_t a = 0, from = 0; a < rank; a++) {
+        y.dims[a] = (mask >> a & 1U) != 0 ? 1 : x->dims[from++];
+    }
+    return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
+}
+
+static pare_status dropout_infer(pare_graph *graph, pare_node *node, pare_error *error) {
+    const pare_value *mode = op_input(node, 2), *mask = op_output(node, 1);
+    int64_t training = 0;
+    if (mode != NULL && (!op_int_at(mode, 0, &training) || training != 0)) {
+        return pare_node_fail(node, error, PARE_UNSUPPORTED,
+                              "expected training_mode to be a constant false, found other");
+    }
+    if (mask != NULL && (mask->use_count > 0 || mask->is_output)) {
+        return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected no reader of the mask, found some");
+    }
+    PARE_TRY(op_set_output(node, 1, PARE_BOOL, &node->inputs[0]->shape, error));
+    return op_infer_same(graph, node, error);
+}
+
+/* --- lower ---------------------------------------------------------------- */
+
+static pare_status reshape_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    uint32_t in = PARE_NONE, out = PARE_NONE;
+    PARE_TRY(pare_lower_input(lowering, node, 0, &in, error));
+    PARE_TRY(pare_lower_output(lowering, node, 0, &out, error));
+    return op_emit_reshape(lowering, node, in, out, error);
+}
+
+#define RESHAPE(op_name, most_inputs, most_outputs, infer_rule)                                                        \
+    {                                                                                                                  \
+        .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = most_inputs, .min_outputs = 1,       \
+        .max_outputs = most_outputs, .quant = PARE_QUANT_MOVE, .weight_input = -1, .bias_input = -1,                   \
+        .infer = infer_rule, .fold = op_fold_copy, .lower = reshape_lower                                              \
+    }
+
+PARE_DEFINE_OP(Reshape) = RESHAPE("Reshape", 2, 1, reshape_infer);
+PARE_DEFINE_OP(Flatten) = RESHAPE("Flatten", 1, 1, flatten_infer);
+PARE_DEFINE_OP(Squeeze) = RESHAPE("Squeeze", 2, 1, squeeze_infer);
+PARE_DEFINE_OP(Unsqueeze) = RESHAPE("Unsqueeze", 2, 1, unsqueeze_infer);
+PARE_DEFINE_OP(Identity) = RESHAPE("Identity", 1, 1, op_infer_same);
+PARE_DEFINE_OP(Dropout) = RESHAPE("Dropout", 3, 2, dropout_infer);
