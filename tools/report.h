@@ -1,0 +1,32 @@
+/* Numbers as people read them, and results as JSON. */
+#ifndef PARE_REPORT_H
+#define PARE_REPORT_H
+
+#include <jansson.h>
+
+#include "pare/metrics.h"
+
+/* "1,101,001 bytes (1.05 MiB)"; static buffers of eight. */
+const char *size_text(size_t bytes);
+/* "1,101,001"; static buffers of eight. */
+const char *count_text(uint64_t count);
+/* "91.73 %"; static buffers of eight. */
+const char *percent_text(double fraction);
+/* "[91.17, 92.26] %" */
+const char *percent_interval_text(pare_interval interval);
+
+/* Prints the metrics of a task for people. */
+void print_metrics(const pare_metrics *metrics, bool verbose);
+void print_comparison(const pare_metrics *metrics, const pare_comparison *comparison, const char *against);
+
+/* Adds the metrics' fields to a JSON object; false when out of memory. */
+bool json_add_metrics(json_t *object, const pare_metrics *metrics);
+bool json_add_comparison(json_t *object, const pare_comparison *comparison);
+/* A number, or null where it is NaN. */
+json_t *json_number(double value);
+json_t *json_interval(pare_interval interval);
+
+/* Writes `object` to --json (if asked for) and drops the reference. */
+pare_status write_json(json_t *object, pare_error *error);
+
+#endif
