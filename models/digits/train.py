@@ -4,7 +4,7 @@
 For maintainers (Debian: python3-torch, python3-onnx); neither the build nor the
 demo needs Python.
 
-    build/release/bin/pare-draw-digits /tmp/digits && models/digits/train.py /tmp/digits
+    build/release/bin/pare-draw-digits -o /tmp/digits && models/digits/train.py /tmp/digits
 """
 import os
 import sys

@@ -5,7 +5,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 cp "$PARE_TESTS/../models/digits/digits_cnn.onnx" "$PARE_TESTS/../models/digits/digits_cnn.json" .
-"$PARE_BIN/pare-draw-digits" digits 200 300 7 || exit 1
+"$PARE_BIN/pare-draw-digits" -o digits --train 200 --test 300 --seed 7 -q || exit 1
 train=idx:digits/train-images.idx3-ubyte,digits/train-labels.idx1-ubyte
 test_set=idx:digits/test-images.idx3-ubyte,digits/test-labels.idx1-ubyte
 failed=0
