@@ -17,6 +17,13 @@ if(PARE_FUZZ)
   target_compile_options(pare_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# What an application ships is optimised with -O2, which keeps it below the size
+# that tests/law/runtime_size_test.sh allows; the files named get -O3.
+function(pare_ship name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
+endfunction()
+
 # pare_library(NAME FOLDER...) makes a static library of every .c file directly
 # in the folders; its public headers lie in include/ of the current folder.
 function(pare_library name)
