@@ -4,46 +4,11 @@
 #include <string.h>
 
 #include "codec.h"
+#include "entropy_table.h"
 #include "pare/memory.h"
 
-enum { SCALE_BITS = 14, SCALE = 1 << SCALE_BITS, SYMBOLS = 256, MASK_BYTES = SYMBOLS / 8 };
+enum { SCALE_BITS = ENTROPY_SCALE_BITS, SCALE = ENTROPY_SCALE, SYMBOLS = ENTROPY_SYMBOLS };
 #define LOWEST_STATE ((uint32_t)1 << 16)
-
-/* Frequencies that sum to SCALE, at least 1 for each byte value that occurs. */
-static void scale_frequencies(const size_t *counts, size_t total, uint32_t *frequencies) {
-    uint32_t sum = 0;
-    for (int s = 0; s < SYMBOLS; s++) {
-        uint64_t scaled = (uint64_t)counts[s] * SCALE / total; /* a buffer is below 2^50 bytes */
-        frequencies[s] = counts[s] == 0 ? 0 : scaled == 0 ? 1 : (uint32_t)scaled;
-        sum += frequencies[s];
-    }
-    while (sum != SCALE) { /* the most frequent value bears the rounding */
-        int most = 0;
-        for (int s = 1; s < SYMBOLS; s++) {
-            most = frequencies[s] > frequencies[most] ? s : most;
-        }
-        uint32_t before = frequencies[most];
-        frequencies[most] = sum < SCALE ? before + (SCALE - sum) : before - 1;
-        sum = sum - before + frequencies[most];
-    }
-}
-
-static void put_frequencies(pare_byte_buffer *out, const uint32_t *frequencies) {
-    uint8_t mask[MASK_BYTES] = {0};
-    for (int s = 0; s < SYMBOLS; s++) {
-        mask[s / 8] = (uint8_t)(mask[s / 8] | (frequencies[s] != 0) << s % 8);
-    }
-    pare_put_bytes(out, mask, sizeof mask);
-    for (int s = 0; s < SYMBOLS; s++) {
-        if (frequencies[s] != 0) {
-            uint32_t stored = frequencies[s] - 1;
-            pare_put_u8(out, (uint8_t)(stored < 128 ? stored : (stored & 127) | 128));
-            if (stored >= 128) {
-                pare_put_u8(out, (uint8_t)(stored >> 7));
-            }
-        }
-    }
-}
 
 /* Codes the bytes from the last to the first; words come out in the order in
  * which the decoder must not read them, and are turned round by the caller. */
@@ -76,15 +41,14 @@ static bool encode(const uint8_t *data, size_t bytes, size_t width, pare_byte_bu
     for (size_t i = 0; i < bytes; i++) {
         counts[data[i]]++;
     }
-    scale_frequencies(counts, bytes, frequencies);
     uint16_t *words = pare_alloc_zero(bytes, sizeof *words);
     if (words == NULL) {
         out->failed = true;
         return false;
     }
+    entropy_table_choose(counts, bytes, frequencies, out);
     size_t word_count = 0;
     uint32_t state = push_all(data, bytes, frequencies, words, &word_count);
-    put_frequencies(out, frequencies);
     pare_put_u32(out, state);
     while (word_count > 0) {
         pare_put_u16(out, words[--word_count]);
@@ -100,31 +64,14 @@ typedef struct slot {
 } slot;
 
 static pare_status read_slots(pare_reader *reader, slot *slots, pare_error *error) {
-    const uint8_t *mask;
-    if (!pare_read_span(reader, MASK_BYTES, &mask)) {
-        return pare_fail(error, PARE_BAD_INPUT, "entropy: expected frequencies, found the end");
-    }
-    uint32_t filled = 0;
+    uint32_t frequencies[SYMBOLS], filled = 0;
+    PARE_TRY(entropy_table_read(reader, frequencies, error));
     for (int s = 0; s < SYMBOLS; s++) {
-        if ((mask[s / 8] >> s % 8 & 1) == 0) {
-            continue;
+        for (uint32_t i = 0; i < frequencies[s]; i++) {
+            slots[filled++] = (slot){(uint16_t)(frequencies[s] - 1), (uint16_t)i, (uint8_t)s};
         }
-        uint8_t low, high = 0;
-        if (!pare_read_u8(reader, &low) || (low >= 128 && !pare_read_u8(reader, &high))) {
-            return pare_fail(error, PARE_BAD_INPUT, "entropy: expected frequencies, found the end");
-        }
-        uint32_t frequency = (low & 127u) + ((uint32_t)high << 7) + 1;
-        if (frequency > SCALE - filled || (low >= 128 && high == 0)) {
-            return pare_fail(error, PARE_BAD_INPUT, "entropy: expected frequencies that sum to %d, found more", SCALE);
-        }
-        for (uint32_t i = 0; i < frequency; i++) {
-            slots[filled + i] = (slot){(uint16_t)(frequency - 1), (uint16_t)i, (uint8_t)s};
-        }
-        filled += frequency;
     }
-    return filled == SCALE ? PARE_OK
-                           : pare_fail(error, PARE_BAD_INPUT, "entropy: expected frequencies that sum to %d, found %u",
-                                       SCALE, filled);
+    return PARE_OK;
 }
 
 static pare_status pull_all(pare_reader *reader, const slot *slots, uint8_t *data, size_t bytes, pare_error *error) {

@@ -17,6 +17,11 @@
 #define SECTION_ZLIB 2u     /* stored as a zlib stream */
 #define SECTION_KNOWN_FLAGS (SECTION_OPTIONAL | SECTION_ZLIB)
 
+/* Flags of a quantization record. */
+#define QUANT_ZERO_POINTS 1u
+#define QUANT_PRODUCT 2u /* scales of two earlier records multiplied */
+#define QUANT_KNOWN_FLAGS (QUANT_ZERO_POINTS | QUANT_PRODUCT)
+
 typedef enum section_type {
     SECTION_STRINGS = 1,
     SECTION_QUANTIZATION = 2,

@@ -57,6 +57,47 @@ static pare_status read_words(parser *p, section_type type, uint32_t count, uint
     return PARE_OK;
 }
 
+/* f32(a × b[i]) of two earlier records. */
+static pare_status read_product(parser *p, uint32_t count, const float **scales) {
+    pare_reader *r = &p->sections[SECTION_QUANTIZATION].reader;
+    uint32_t a, b;
+    if (!pare_read_u32(r, &a) || !pare_read_u32(r, &b)) {
+        return section_truncated(p, SECTION_QUANTIZATION);
+    }
+    if (a >= p->quant_count || b >= p->quant_count || p->quants[a].count != 1 || p->quants[b].count != count) {
+        return pare_fail(p->error, PARE_BAD_INPUT,
+                         "quantization %u: expected the product of an earlier scale and %u earlier scales, found "
+                         "records %u and %u",
+                         p->quant_count, count, a, b);
+    }
+    p->product_scales += count; /* few bytes must not ask for much memory */
+    if (p->product_scales > p->stored_scales) {
+        return pare_fail(p->error, PARE_BAD_INPUT, "quantization %u: expected no more products than stored scales",
+                         p->quant_count);
+    }
+    float *products = pare_arena_alloc(&p->storage->arena, count, sizeof *products);
+    if (products == NULL) {
+        return pare_fail_memory(p->error, count * sizeof *products);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        products[i] = p->quants[a].scales[0] * p->quants[b].scales[i];
+    }
+    *scales = products;
+    return PARE_OK;
+}
+
+/* A float and its word have the same four bytes. */
+static pare_status read_scales(parser *p, uint32_t count, uint32_t flags, const float **scales) {
+    uint32_t *words;
+    if (flags & QUANT_PRODUCT) {
+        return read_product(p, count, scales);
+    }
+    PARE_TRY(read_words(p, SECTION_QUANTIZATION, count, &words));
+    p->stored_scales += count;
+    *scales = (const float *)(const void *)words;
+    return PARE_OK;
+}
+
 /* Quantizations have no count of their own: the section is read to its end. */
 static pare_status read_quantization(parser *p) {
     pare_reader *r = &p->sections[SECTION_QUANTIZATION].reader;
@@ -66,23 +107,22 @@ static pare_status read_quantization(parser *p) {
         return pare_fail_memory(p->error, most * sizeof *p->quants);
     }
     while (pare_reader_left(r) > 0) {
-        uint32_t axis, count, zeros, *scales, *points;
-        if (!pare_read_u32(r, &axis) || !pare_read_u32(r, &count) || !pare_read_u32(r, &zeros) || count == 0) {
+        uint32_t axis, count, flags, *points;
+        const float *scales = NULL;
+        if (!pare_read_u32(r, &axis) || !pare_read_u32(r, &count) || !pare_read_u32(r, &flags) || count == 0) {
             return section_truncated(p, SECTION_QUANTIZATION);
         }
-        PARE_TRY(read_words(p, SECTION_QUANTIZATION, count, &scales));
-        if (zeros > 1) {
-            return pare_fail(p->error, PARE_BAD_INPUT, "quantization: expected 0 or 1 for zero points, found %u",
-                             zeros);
+        if (flags & ~QUANT_KNOWN_FLAGS) {
+            return pare_fail(p->error, PARE_UNSUPPORTED, "quantization %u: unknown flags 0x%x", p->quant_count, flags);
         }
-        if (zeros == 1) {
+        PARE_TRY(read_scales(p, count, flags, &scales));
+        if (flags & QUANT_ZERO_POINTS) {
             PARE_TRY(read_words(p, SECTION_QUANTIZATION, count, &points));
         } else if ((points = pare_arena_alloc(&p->storage->arena, count, sizeof *points)) == NULL) {
             return pare_fail_memory(p->error, count * sizeof *points);
         }
-        /* A float and its word have the same four bytes. */
         p->quants[p->quant_count++] =
-            (pare_model_quant){(int32_t)axis, count, (const float *)(const void *)scales, (const int32_t *)points};
+            (pare_model_quant){(int32_t)axis, count, scales, (const int32_t *)(const void *)points};
     }
     return PARE_OK;
 }

@@ -19,6 +19,7 @@ typedef struct writer {
     bool raw;
     section sections[SECTION_END];
     uint32_t quant_count;
+    uint64_t stored_scales, product_scales;
 } writer;
 
 /* Offset of a string that is appended to the pool; 0 is the empty string. */
@@ -32,28 +33,77 @@ static uint32_t put_string(writer *w, const char *text) {
     return offset;
 }
 
-static void put_quant(writer *w, const pare_model_quant *quant) {
+/* Record of each tensor's quantization, and the operands whose product a bias's scales are. */
+typedef struct quant_plan {
+    uint32_t record; /* PARE_NONE: none, or not yet written */
+    uint32_t input, weights;
+} quant_plan;
+
+/* NULL when out of memory. */
+static quant_plan *plan_quants(const pare_model *model) {
+    quant_plan *plan = pare_alloc_zero(model->tensor_count, sizeof *plan);
+    for (uint32_t t = 0; plan != NULL && t < model->tensor_count; t++) {
+        plan[t] = (quant_plan){PARE_NONE, PARE_NONE, PARE_NONE};
+    }
+    for (uint32_t n = 0; plan != NULL && n < model->node_count; n++) {
+        const pare_model_node *node = &model->nodes[n];
+        bool biased = node->opcode == PARE_OP_CONV || node->opcode == PARE_OP_FULLY_CONNECTED ||
+                      node->opcode == PARE_OP_CONV_TRANSPOSE;
+        if (biased && node->input_count > 2 && node->inputs[2] != PARE_NONE) {
+            plan[node->inputs[2]].input = node->inputs[0];
+            plan[node->inputs[2]].weights = node->inputs[1];
+        }
+    }
+    return plan;
+}
+
+/* True where every scale is the product that the reader would compute. */
+static bool is_product(const writer *w, const quant_plan *plan, uint32_t tensor) {
+    const pare_model_tensor *tensors = w->model->tensors;
+    const pare_model_quant *quant = tensors[tensor].quant;
+    uint32_t x = plan[tensor].input, y = plan[tensor].weights;
+    if (x == PARE_NONE || plan[x].record == PARE_NONE || plan[y].record == PARE_NONE || tensors[x].quant->count != 1 ||
+        tensors[y].quant->count != quant->count || w->product_scales + quant->count > w->stored_scales) {
+        return false;
+    }
+    for (uint32_t i = 0; i < quant->count; i++) {
+        if (quant->scales[i] != tensors[x].quant->scales[0] * tensors[y].quant->scales[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put_quant(writer *w, quant_plan *plan, uint32_t tensor) {
     pare_byte_buffer *out = &w->sections[SECTION_QUANTIZATION].bytes;
-    bool zeros = false;
+    const pare_model_quant *quant = w->model->tensors[tensor].quant;
+    bool zeros = false, product = is_product(w, plan, tensor);
     for (uint32_t i = 0; i < quant->count; i++) {
         zeros = zeros || quant->zero_points[i] != 0;
     }
     pare_put_u32(out, (uint32_t)quant->axis);
     pare_put_u32(out, quant->count);
-    pare_put_u32(out, zeros);
-    for (uint32_t i = 0; i < quant->count; i++) {
+    pare_put_u32(out, (zeros ? QUANT_ZERO_POINTS : 0) | (product ? QUANT_PRODUCT : 0));
+    if (product) {
+        pare_put_u32(out, plan[plan[tensor].input].record);
+        pare_put_u32(out, plan[plan[tensor].weights].record);
+    }
+    for (uint32_t i = 0; !product && i < quant->count; i++) {
         pare_put_f32(out, quant->scales[i]);
     }
     for (uint32_t i = 0; zeros && i < quant->count; i++) {
         pare_put_u32(out, (uint32_t)quant->zero_points[i]);
     }
-    w->quant_count++;
+    *(product ? &w->product_scales : &w->stored_scales) += quant->count;
+    plan[tensor].record = w->quant_count++;
 }
 
 static void put_tensors(writer *w) {
     pare_byte_buffer *out = &w->sections[SECTION_TENSORS].bytes;
+    quant_plan *plan = plan_quants(w->model);
+    out->failed = out->failed || plan == NULL;
     pare_put_u32(out, w->model->tensor_count);
-    for (uint32_t t = 0; t < w->model->tensor_count; t++) {
+    for (uint32_t t = 0; plan != NULL && t < w->model->tensor_count; t++) {
         const pare_model_tensor *tensor = &w->model->tensors[t];
         pare_put_u32(out, put_string(w, tensor->name));
         pare_put_u16(out, (uint16_t)tensor->dtype);
@@ -64,9 +114,10 @@ static void put_tensors(writer *w) {
             pare_put_u32(out, (uint32_t)(int32_t)tensor->shape.dims[i]);
         }
         if (tensor->quant != NULL) {
-            put_quant(w, tensor->quant);
+            put_quant(w, plan, t);
         }
     }
+    pare_free(plan);
 }
 
 static void put_nodes(writer *w) {

@@ -22,6 +22,7 @@ typedef struct parser {
     model_storage *storage;
     pare_model_quant *quants;
     uint32_t quant_count;
+    uint64_t stored_scales, product_scales;
     uint32_t skipped; /* optional sections of unknown type */
     pare_error *error;
 } parser;

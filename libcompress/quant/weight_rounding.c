@@ -80,6 +80,16 @@ static float largest(const float *weights, const weight_view *v) {
     return most;
 }
 
+/* Rounded up to the 8 significant bits of bfloat16: no better scale lies between,
+ * and a container stores half the bytes. */
+static float coarse(float scale) {
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    bits = (bits + 0xFFFFu) & 0xFFFF0000u;
+    memcpy(&scale, &bits, sizeof bits);
+    return scale;
+}
+
 /* The scale for the channels [first, first + count), which share it. */
 static float choose_scale(const float *weights, const weight_view *v, size_t first, size_t count, int limit, bool nudge,
                           const float *least_scales) {
@@ -88,11 +98,11 @@ static float choose_scale(const float *weights, const weight_view *v, size_t fir
         floor_scale = least_scales != NULL ? fmaxf(floor_scale, least_scales[o]) : 0.0F;
         most = fmaxf(most, largest(weights + o * v->channel_stride, v));
     }
-    float base = most > 0.0F ? fmaxf(most / (float)limit, floor_scale) : fmaxf(1.0F, floor_scale);
+    float base = coarse(most > 0.0F ? fmaxf(most / (float)limit, floor_scale) : fmaxf(1.0F, floor_scale));
     float best = base > 0.0F && isfinite(1.0F / base) ? base : 1.0F; /* denormal weights round to 0 */
     double least = INFINITY;
     for (int step = 0; nudge && step < SCALE_STEPS && isfinite(1.0F / base); step++) {
-        float scale = base * (1.0F + 0.025F * (float)step);
+        float scale = coarse(base * (1.0F + 0.025F * (float)step));
         size_t nudged = 0;
         double noise = 0.0;
         for (size_t o = first; o < first + count; o++) {
