@@ -21,7 +21,7 @@ static int method = PARE_CALIBRATE_MSE;
 static double percentile = 99.999;
 static cli_list exclude;
 static int64_t exclude_worst;
-static bool bias_correction, equalize;
+static bool bias_correction, equalize, unbalanced;
 
 static void print_layers(const pare_quantize_report *report) {
     printf("%-32s %-8s %14s %14s %16s\n", "layer", "op", "weights' SQNR", "nudged pairs", "alone, output err");
@@ -59,6 +59,7 @@ static pare_status quantize(model_file *file, pare_dataset *dataset, pare_quanti
                                      .percentile = percentile,
                                      .pairs = (pare_pair_rule)pairs,
                                      .equalize = equalize,
+                                     .unbalanced = unbalanced,
                                      .bias_correction = bias_correction,
                                      .exclude = exclude.items,
                                      .exclude_count = exclude.count,
@@ -141,6 +142,7 @@ int main(int argc, char **argv) {
         {"bias-correction", 0, CLI_FLAG, &bias_correction, NULL, "moves biases by the mean error of each channel", 0, 0,
          NULL},
         {"equalize", 0, CLI_FLAG, &equalize, NULL, "cross-layer equalization first", 0, 0, NULL},
+        {"no-balance", 0, CLI_FLAG, &unbalanced, NULL, "leaves the ranges of an activation's channels as they are", 0, 0, NULL},
         CLI_PREPROCESS,
         CLI_LIMIT,
         CLI_SHUFFLE,

@@ -23,11 +23,14 @@ void histogram_fill(histogram *h, const float *values, size_t count) {
     float low = h->minimum;
     float width = h->maximum - low;
     float factor = width > 0.0F ? (float)HISTOGRAM_BINS / width : 0.0F;
+    uint64_t zeros = 0;
     for (size_t i = 0; i < count; i++) {
         int bin = (int)((values[i] - low) * factor);
         bin = bin < 0 ? 0 : bin >= HISTOGRAM_BINS ? HISTOGRAM_BINS - 1 : bin;
         h->bins[bin]++;
+        zeros += values[i] == 0.0F;
     }
+    h->zeros += zeros;
 }
 
 static double bin_width(const histogram *h) {
@@ -61,9 +64,10 @@ static void percentile_range(const histogram *h, double percentile, float *low, 
 }
 
 /* Expected squared error of rounding to 255 steps of [low, high], bins as
- * point masses: inside a uniform rounding error, outside the distance. */
+ * point masses: inside a uniform rounding error, outside the distance. Zeros
+ * have no error in any range; counted, they would speak for a too narrow one. */
 static double squared_error(const histogram *h, double low, double high) {
-    double step = (high - low) / 255.0, error = 0.0;
+    double step = (high - low) / 255.0, error = -(double)h->zeros * step * step / 12.0;
     for (int i = 0; i < HISTOGRAM_BINS; i++) {
         if (h->bins[i] != 0) {
             double x = bin_centre(h, i);

@@ -13,6 +13,7 @@ typedef struct histogram {
     uint64_t count;
     bool finite;    /* false once a NaN or infinity was seen */
     uint64_t *bins; /* [HISTOGRAM_BINS], NULL during the first pass */
+    uint64_t zeros; /* second pass: elements that are exactly 0, as a Relu leaves them */
 } histogram;
 
 /* First pass: extremes, sum, count. */

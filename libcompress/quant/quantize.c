@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apply.h"
+#include "balance.h"
 #include "bias_correction.h"
 #include "equalize.h"
 #include "pare/memory.h"
@@ -156,6 +157,9 @@ static pare_status quantize_activations(quantization *q, pare_error *error) {
     if (status == PARE_OK && q->selection.node_count == 0) {
         status =
             pare_fail(error, PARE_UNSUPPORTED, "nothing to quantize: no node has constant weights and an integer form");
+    }
+    if (status == PARE_OK && !q->options->unbalanced && !q->options->per_tensor) {
+        status = balance_channels(q->graph, &q->selection, q->dataset, q->preprocess, q->run, error);
     }
     if (status == PARE_OK) {
         status = calibrate_selection(q, error);

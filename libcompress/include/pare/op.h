@@ -20,12 +20,13 @@ typedef enum pare_quant_rule {
     PARE_QUANT_MOVE        /* moves or selects elements: output keeps the input's quantization */
 } pare_quant_rule;
 
-/* What the fusing passes need to know about an operator. */
+/* What passes and quantization need to know about an operator. */
 enum {
     PARE_OP_ACTIVATES = 1, /* lowers to an opcode that can apply an element function to its result */
     PARE_OP_RESIDUAL = 2,  /* ... and add a tensor of the output's shape (input 3) before that */
     PARE_OP_SUM = 4,       /* y = a + b */
-    PARE_OP_PRODUCT = 8    /* y = a * b */
+    PARE_OP_PRODUCT = 8,   /* y = a * b */
+    PARE_OP_POOLS = 16     /* channel c of y is the largest or the mean of some of channel c of x */
 };
 
 struct pare_op {

@@ -51,6 +51,7 @@ typedef struct pare_quantize_options {
     pare_calibration_method method;
     double percentile; /* 0: 99.999 */
     pare_pair_rule pairs;
+    bool unbalanced;            /* leaves channels' ranges as they are (else weight factorization, Meller 2019) */
     bool equalize;              /* cross-layer equalization (Nagel 2019, eq. 11) first */
     bool bias_correction;       /* empirical (Nagel 2019, section 4.2) */
     const char *const *exclude; /* names of nodes that stay in float */
