@@ -64,7 +64,7 @@ static void refused(file_bytes *file, pare_status expected, const char *text) {
     refused_with(file, NULL, expected, text);
 }
 
-static void row58_magic_version_flags(void **state) {
+static void row_58_magic_version_flags(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     memcpy(file.data, "GGUF", 4);
@@ -86,7 +86,7 @@ static void row58_magic_version_flags(void **state) {
 }
 
 /* Every bit counts: whatever single bit is flipped, the checksums tell. */
-static void row59_flipped_bit_is_noticed(void **state) {
+static void row_59_flipped_bit_is_noticed(void **state) {
     (void)state;
     for (int raw = 0; raw < 2; raw++) {
         file_bytes file = file_of(sample_smallest(), raw != 0);
@@ -128,7 +128,7 @@ static void flip_with_right_checksums(pare_model *model, bool raw, size_t step) 
     free(file.data);
 }
 
-static void row59_flipped_content_with_right_checksums(void **state) {
+static void row_59_flipped_content_with_right_checksums(void **state) {
     (void)state;
     flip_with_right_checksums(sample_smallest(), true, 1);
     flip_with_right_checksums(sample_every_opcode(), true, 1);
@@ -137,7 +137,7 @@ static void row59_flipped_content_with_right_checksums(void **state) {
     flip_with_right_checksums(sample_integer(), false, 3);
 }
 
-static void row60_truncated_at_every_offset(void **state) {
+static void row_60_truncated_at_every_offset(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     for (size_t size = 0; size < file.size; size++) {
@@ -155,7 +155,7 @@ static void row60_truncated_at_every_offset(void **state) {
     free(file.data);
 }
 
-static void row60_bytes_behind_the_end(void **state) {
+static void row_60_bytes_behind_the_end(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     file.data[file.size++] = 0;
@@ -165,7 +165,7 @@ static void row60_bytes_behind_the_end(void **state) {
     free(file.data);
 }
 
-static void row60_section_table(void **state) {
+static void row_60_section_table(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), true);
     uint8_t kept[HEADER + 8 * ENTRY];
@@ -200,7 +200,7 @@ static void row60_section_table(void **state) {
     free(file.data);
 }
 
-static void row61_packed_section_claims_too_much(void **state) {
+static void row_61_packed_section_claims_too_much(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), false);
     uint8_t *entry = file.data + HEADER + (NODES - 1) * ENTRY;
@@ -219,7 +219,7 @@ static void row61_packed_section_claims_too_much(void **state) {
     free(file.data);
 }
 
-static void row61_total_of_buffers_is_limited(void **state) {
+static void row_61_total_of_buffers_is_limited(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), true);
     pare_model_limits small = {.total_bytes = 4000}, one = {.section_bytes = 2500}, whole = {.file_bytes = 1000};
@@ -229,7 +229,7 @@ static void row61_total_of_buffers_is_limited(void **state) {
     free(file.data);
 }
 
-static void row62_counts_beyond_the_bytes(void **state) {
+static void row_62_counts_beyond_the_bytes(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), true);
     for (uint32_t type = TENSORS; type <= BUFFERS; type++) {
@@ -252,7 +252,7 @@ static void row62_counts_beyond_the_bytes(void **state) {
     free(file.data);
 }
 
-static void row62_counts_over_the_limit(void **state) {
+static void row_62_counts_over_the_limit(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), true);
     pare_model_limits tensors = {.tensors = 3}, nodes = {.nodes = 3}, names = {.name_bytes = 2},
@@ -264,7 +264,7 @@ static void row62_counts_over_the_limit(void **state) {
     free(file.data);
 }
 
-static void row63_strings(void **state) {
+static void row_63_strings(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     uint8_t *name = section(&file, TENSORS) + 4;
@@ -285,7 +285,7 @@ static void row63_strings(void **state) {
     free(file.data);
 }
 
-static void row65_buffers_in_the_file(void **state) {
+static void row_65_buffers_in_the_file(void **state) {
     (void)state;
     file_bytes file = file_of(sample_integer(), true);
     uint8_t *second = section(&file, BUFFERS) + 4 + 32;
@@ -311,7 +311,7 @@ static void row65_buffers_in_the_file(void **state) {
     free(file.data);
 }
 
-static void row67_attributes_of_another_size(void **state) {
+static void row_67_attributes_of_another_size(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     uint8_t *size = section(&file, NODES) + 4 + 16;
@@ -322,7 +322,7 @@ static void row67_attributes_of_another_size(void **state) {
     free(file.data);
 }
 
-static void row66_unknown_opcode(void **state) {
+static void row_66_unknown_opcode(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     put32(section(&file, NODES) + 8, 9999);
@@ -330,7 +330,7 @@ static void row66_unknown_opcode(void **state) {
     free(file.data);
 }
 
-static void row68_nodes_of_too_many_inputs(void **state) {
+static void row_68_nodes_of_too_many_inputs(void **state) {
     (void)state;
     file_bytes file = file_of(sample_smallest(), true);
     put32(section(&file, NODES) + 12, 100000);
@@ -338,7 +338,7 @@ static void row68_nodes_of_too_many_inputs(void **state) {
     free(file.data);
 }
 
-static void row70_file_is_not_needed_after_loading(void **state) {
+static void row_70_file_is_not_needed_after_loading(void **state) {
     (void)state;
     pare_error error = {0};
     pare_model *model = sample_integer(), *read = NULL;
@@ -385,7 +385,7 @@ static file_bytes with_extra_section(uint32_t type, uint32_t flags) {
     return more;
 }
 
-static void row71_unknown_optional_section_is_skipped(void **state) {
+static void row_71_unknown_optional_section_is_skipped(void **state) {
     (void)state;
     file_bytes file = with_extra_section(1234, 1);
     pare_error error = {0};
@@ -404,23 +404,23 @@ static void row71_unknown_optional_section_is_skipped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(row58_magic_version_flags),
-        cmocka_unit_test(row59_flipped_bit_is_noticed),
-        cmocka_unit_test(row59_flipped_content_with_right_checksums),
-        cmocka_unit_test(row60_truncated_at_every_offset),
-        cmocka_unit_test(row60_bytes_behind_the_end),
-        cmocka_unit_test(row60_section_table),
-        cmocka_unit_test(row61_packed_section_claims_too_much),
-        cmocka_unit_test(row61_total_of_buffers_is_limited),
-        cmocka_unit_test(row62_counts_beyond_the_bytes),
-        cmocka_unit_test(row62_counts_over_the_limit),
-        cmocka_unit_test(row63_strings),
-        cmocka_unit_test(row65_buffers_in_the_file),
-        cmocka_unit_test(row66_unknown_opcode),
-        cmocka_unit_test(row67_attributes_of_another_size),
-        cmocka_unit_test(row68_nodes_of_too_many_inputs),
-        cmocka_unit_test(row70_file_is_not_needed_after_loading),
-        cmocka_unit_test(row71_unknown_optional_section_is_skipped),
+        cmocka_unit_test(row_58_magic_version_flags),
+        cmocka_unit_test(row_59_flipped_bit_is_noticed),
+        cmocka_unit_test(row_59_flipped_content_with_right_checksums),
+        cmocka_unit_test(row_60_truncated_at_every_offset),
+        cmocka_unit_test(row_60_bytes_behind_the_end),
+        cmocka_unit_test(row_60_section_table),
+        cmocka_unit_test(row_61_packed_section_claims_too_much),
+        cmocka_unit_test(row_61_total_of_buffers_is_limited),
+        cmocka_unit_test(row_62_counts_beyond_the_bytes),
+        cmocka_unit_test(row_62_counts_over_the_limit),
+        cmocka_unit_test(row_63_strings),
+        cmocka_unit_test(row_65_buffers_in_the_file),
+        cmocka_unit_test(row_66_unknown_opcode),
+        cmocka_unit_test(row_67_attributes_of_another_size),
+        cmocka_unit_test(row_68_nodes_of_too_many_inputs),
+        cmocka_unit_test(row_70_file_is_not_needed_after_loading),
+        cmocka_unit_test(row_71_unknown_optional_section_is_skipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

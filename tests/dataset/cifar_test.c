@@ -49,7 +49,7 @@ static void cifar100_takes_the_fine_label(void **state) {
     refuses(make_spec("cifar10", "c.bin", NULL, ""), PARE_BAD_INPUT, "multiple of 3073 bytes (CIFAR-10 records)");
 }
 
-static void cifar_size_label_and_missing_batch(void **state) {
+static void row_73_cifar_size_label_and_missing_batch(void **state) {
     (void)state;
     static uint8_t record[RECORD];
     fill_record(record, 1, 10, 0);
@@ -73,7 +73,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cifar10_joins_batches_and_interleaves_colours),
         cmocka_unit_test(cifar100_takes_the_fine_label),
-        cmocka_unit_test(cifar_size_label_and_missing_batch),
+        cmocka_unit_test(row_73_cifar_size_label_and_missing_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void idx_reads_images_and_labels(void **state) {
     pare_dataset_close(d);
 }
 
-static void gzip_with_several_members_equals_plain(void **state) {
+static void row_72_gzip_members_and_truncation(void **state) {
     (void)state;
     put_usual();
     uint8_t file[1024], joined[4096];
@@ -84,7 +84,7 @@ static void gzip_with_several_members_equals_plain(void **state) {
     free(b);
 }
 
-static void gzip_bomb_stops_at_what_the_header_says(void **state) {
+static void row_72_gzip_bomb_stops_at_what_the_header_says(void **state) {
     (void)state;
     size_t bytes = (size_t)24 << 20, packed;
     uint8_t *zeros = calloc(bytes, 1);
@@ -101,7 +101,7 @@ static void gzip_bomb_stops_at_what_the_header_says(void **state) {
     free(zeros);
 }
 
-static void idx_magic_type_and_rank_are_checked(void **state) {
+static void row_72_idx_magic_type_and_rank(void **state) {
     (void)state;
     uint8_t file[1024];
     size_t bytes = make_images(file, 8, 3, 2, 2 * SIDE_BYTES);
@@ -118,7 +118,7 @@ static void idx_magic_type_and_rank_are_checked(void **state) {
     refuses(make_spec("idx", "bad", NULL, ""), PARE_UNSUPPORTED, "found 0x0d");
 }
 
-static void idx_short_long_and_overflowing_files_are_refused(void **state) {
+static void row_72_idx_short_long_and_overflowing_files(void **state) {
     (void)state;
     uint8_t file[1024];
     size_t bytes = make_images(file, 8, 3, 2, 2 * SIDE_BYTES);
@@ -135,7 +135,7 @@ static void idx_short_long_and_overflowing_files_are_refused(void **state) {
     refuses(make_spec("idx", "bad", NULL, ""), PARE_BAD_INPUT, "empty set");
 }
 
-static void idx_labels_must_match_the_images(void **state) {
+static void row_72_idx_labels_and_images_differ(void **state) {
     (void)state;
     put_usual();
     put_labels("fewer", IMAGES - 1);
@@ -254,11 +254,11 @@ static void failed_allocations_are_reported_and_leak_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idx_reads_images_and_labels),
-        cmocka_unit_test(gzip_with_several_members_equals_plain),
-        cmocka_unit_test(gzip_bomb_stops_at_what_the_header_says),
-        cmocka_unit_test(idx_magic_type_and_rank_are_checked),
-        cmocka_unit_test(idx_short_long_and_overflowing_files_are_refused),
-        cmocka_unit_test(idx_labels_must_match_the_images),
+        cmocka_unit_test(row_72_gzip_members_and_truncation),
+        cmocka_unit_test(row_72_gzip_bomb_stops_at_what_the_header_says),
+        cmocka_unit_test(row_72_idx_magic_type_and_rank),
+        cmocka_unit_test(row_72_idx_short_long_and_overflowing_files),
+        cmocka_unit_test(row_72_idx_labels_and_images_differ),
         cmocka_unit_test(parts_of_a_set),
         cmocka_unit_test(train_and_val_share_no_sample),
         cmocka_unit_test(limit_takes_the_first_or_a_seeded_sample),

@@ -134,7 +134,7 @@ static void gray_and_alpha_become_rgb(void **state) {
     expect_pixel("ink.jpg", "CMYK JPEG", 64, 64, 64);
 }
 
-static void damaged_pictures_are_refused_by_name(void **state) {
+static void row_75_short_and_damaged_pictures(void **state) {
     (void)state;
     mkdir_at("bad");
     put_png("bad/x.png", 30, 30, PNG_FORMAT_RGB, 9);
@@ -154,7 +154,7 @@ static void damaged_pictures_are_refused_by_name(void **state) {
     read_refuses(make_spec("images", "bad", NULL, ""), PARE_BAD_INPUT, "JPEG or PNG");
 }
 
-static void huge_pictures_are_refused_before_memory_is_taken(void **state) {
+static void row_75_huge_pictures_before_memory_is_taken(void **state) {
     (void)state;
     mkdir_at("huge");
     put_png("huge/x.png", 4, 4, PNG_FORMAT_RGB, 9);
@@ -177,8 +177,8 @@ int main(void) {
         cmocka_unit_test(a_table_names_files_and_labels),
         cmocka_unit_test(tables_stay_below_the_folder),
         cmocka_unit_test(gray_and_alpha_become_rgb),
-        cmocka_unit_test(damaged_pictures_are_refused_by_name),
-        cmocka_unit_test(huge_pictures_are_refused_before_memory_is_taken),
+        cmocka_unit_test(row_75_short_and_damaged_pictures),
+        cmocka_unit_test(row_75_huge_pictures_before_memory_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

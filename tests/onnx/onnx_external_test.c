@@ -130,7 +130,7 @@ static void good_external_data_are_read_through_a_model_file(void **state) {
     test_onnx_free(s.m);
 }
 
-static void row46_locations_that_leave_the_folder(void **state) {
+static void row_46_locations_that_leave_the_folder(void **state) {
     (void)state;
     expect_location_refused("/etc/passwd", PARE_BAD_INPUT, "an absolute path");
     expect_location_refused(test_path("w.bin"), PARE_BAD_INPUT, "an absolute path");
@@ -150,7 +150,7 @@ static void row46_locations_that_leave_the_folder(void **state) {
     expect_refused(&s, PARE_BAD_INPUT, "expected a location, found none");
 }
 
-static void row46_symbolic_links(void **state) {
+static void row_46_symbolic_links(void **state) {
     (void)state;
     assert_int_equal(symlink("w.bin", test_path("link")), 0);
     assert_int_equal(symlink("sub", test_path("link_folder")), 0);
@@ -170,14 +170,14 @@ static void row46_symbolic_links(void **state) {
     test_onnx_free(s.m);
 }
 
-static void row46_hard_link(void **state) {
+static void row_46_hard_link(void **state) {
     (void)state;
     write_file("one.bin", weights, 16);
     assert_int_equal(link(test_path("one.bin"), test_path("two.bin")), 0);
     expect_location_refused("two.bin", PARE_BAD_INPUT, "expected no hard links, found 2 names");
 }
 
-static void row46_no_regular_file(void **state) {
+static void row_46_no_regular_file(void **state) {
     (void)state;
     assert_int_equal(mkfifo(test_path("pipe"), 0600), 0);
     expect_location_refused("pipe", PARE_BAD_INPUT, "expected a regular file");
@@ -187,7 +187,7 @@ static void row46_no_regular_file(void **state) {
 }
 
 /* The same rules on kernels without openat2. */
-static void row46_the_walk_of_old_kernels(void **state) {
+static void row_46_the_walk_of_old_kernels(void **state) {
     (void)state;
     const struct {
         const char *location;
@@ -240,7 +240,7 @@ static void expect_keys_refused(const char *key, const char *value, const char *
     expect_refused(&s, PARE_BAD_INPUT, text);
 }
 
-static void row46_keys(void **state) {
+static void row_46_keys(void **state) {
     (void)state;
     expect_keys_refused("basepath", "/etc", "found \"basepath\"");
     expect_keys_refused("colour", "red", "found \"colour\"");
@@ -248,7 +248,7 @@ static void row46_keys(void **state) {
     expect_keys_refused("location", "w.bin", "the key location once");
 }
 
-static void row46_offsets_and_lengths(void **state) {
+static void row_46_offsets_and_lengths(void **state) {
     (void)state;
     expect_keys_refused("offset", "-1", "offset as a number");
     expect_keys_refused("offset", "", "offset as a number");
@@ -270,7 +270,7 @@ static void row46_offsets_and_lengths(void **state) {
 }
 
 /* A tensor that claims gigabytes is refused before memory is taken. */
-static void row46_size_is_checked_before_memory_is_taken(void **state) {
+static void row_46_size_is_checked_before_memory_is_taken(void **state) {
     (void)state;
     subject s;
     begin(&s);
@@ -281,7 +281,7 @@ static void row46_size_is_checked_before_memory_is_taken(void **state) {
     assert_int_equal(pare_memory_calls(), calls);
 }
 
-static void row46_external_and_other_places(void **state) {
+static void row_46_external_and_other_places(void **state) {
     (void)state;
     subject s;
     begin(&s);
@@ -320,7 +320,7 @@ static pare_status open_pair(const char *first, const char *second, const char *
     return status;
 }
 
-static void row46_overlapping_tensors(void **state) {
+static void row_46_overlapping_tensors(void **state) {
     (void)state;
     pare_error error = {0};
     assert_ok(open_pair("0", "16", "w.bin", &error), &error);
@@ -337,16 +337,16 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_external_data_are_read),
         cmocka_unit_test(good_external_data_are_read_through_a_model_file),
-        cmocka_unit_test(row46_locations_that_leave_the_folder),
-        cmocka_unit_test(row46_symbolic_links),
-        cmocka_unit_test(row46_hard_link),
-        cmocka_unit_test(row46_no_regular_file),
-        cmocka_unit_test(row46_the_walk_of_old_kernels),
-        cmocka_unit_test(row46_keys),
-        cmocka_unit_test(row46_offsets_and_lengths),
-        cmocka_unit_test(row46_size_is_checked_before_memory_is_taken),
-        cmocka_unit_test(row46_external_and_other_places),
-        cmocka_unit_test(row46_overlapping_tensors),
+        cmocka_unit_test(row_46_locations_that_leave_the_folder),
+        cmocka_unit_test(row_46_symbolic_links),
+        cmocka_unit_test(row_46_hard_link),
+        cmocka_unit_test(row_46_no_regular_file),
+        cmocka_unit_test(row_46_the_walk_of_old_kernels),
+        cmocka_unit_test(row_46_keys),
+        cmocka_unit_test(row_46_offsets_and_lengths),
+        cmocka_unit_test(row_46_size_is_checked_before_memory_is_taken),
+        cmocka_unit_test(row_46_external_and_other_places),
+        cmocka_unit_test(row_46_overlapping_tensors),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
