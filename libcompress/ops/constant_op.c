@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define LARGEST ((size_t)64 << 20)
+#define LARGEST OP_LARGEST_CONSTANT
 
 /* --- Constant --------------------------------------------------------------- */
 
@@ -228,6 +228,12 @@ static pare_status range_infer(pare_graph *graph, pare_node *node, pare_error *e
     (void)graph;
     double start = 0, delta = 0;
     pare_shape y = {.rank = 1};
+    for (size_t i = 1; i < 3; i++) {
+        if (node->inputs[i]->dtype != node->inputs[0]->dtype) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected operands of one type, found %s and %s",
+                                  pare_dtype_name(node->inputs[0]->dtype), pare_dtype_name(node->inputs[i]->dtype));
+        }
+    }
     PARE_TRY(range_count(node, &start, &delta, &y.dims[0], error));
     return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
 }
@@ -240,19 +246,22 @@ static pare_status range_fold(pare_graph *graph, pare_node *node, pare_error *er
         return PARE_OK;
     }
     PARE_TRY(range_count(node, &start, &delta, &count, error));
+    int64_t ends[2] = {0, 0};
+    (void)op_int_at(node->inputs[0], 0, &ends[0]);
+    (void)op_int_at(node->inputs[2], 0, &ends[1]);
+    uint64_t first = (uint64_t)ends[0], step = (uint64_t)ends[1];
     size_t bytes = (size_t)count * pare_dtype_bytes(y->dtype);
     void *data = pare_alloc(bytes);
     if (data == NULL) {
         return pare_fail_memory(error, bytes);
     }
     for (int64_t i = 0; i < count; i++) {
-        double element = start + (double)i * delta;
-        if (y->dtype == PARE_S64) {
-            ((int64_t *)data)[i] = (int64_t)element;
+        if (y->dtype == PARE_S64) { /* wraps rather than rounds beyond 2^53 */
+            ((int64_t *)data)[i] = (int64_t)(first + (uint64_t)i * step);
         } else if (y->dtype == PARE_S32) {
-            ((int32_t *)data)[i] = (int32_t)element;
+            ((int32_t *)data)[i] = (int32_t)(uint32_t)(first + (uint64_t)i * step);
         } else {
-            ((float *)data)[i] = (float)element;
+            ((float *)data)[i] = (float)(start + (double)i * delta);
         }
     }
     pare_status status = op_make_constant(graph, node, 0, data, bytes, error);
