@@ -210,10 +210,13 @@ pare_status write_json(json_t *object, pare_error *error) {
     pare_status status = PARE_OK;
     char *text = NULL;
     if (common.json != NULL) {
-        text = object != NULL ? json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
+        /* A terminal may be reading: C1 controls are escaped too. */
+        bool is_stdout = strcmp(common.json, "-") == 0;
+        size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(12) | (is_stdout ? JSON_ENSURE_ASCII : 0);
+        text = object != NULL ? json_dumps(object, flags) : NULL;
         if (text == NULL) {
             status = pare_fail_memory(error, 0);
-        } else if (strcmp(common.json, "-") == 0) {
+        } else if (is_stdout) {
             printf("%s\n", text);
         } else {
             status = pare_file_replace(common.json, text, strlen(text), error);
