@@ -187,6 +187,7 @@ static pare_status prepare(pare_graph *graph, const pare_quantize_options *optio
     bool changed;
     PARE_TRY(pare_fold_batchnorm(graph, &changed, error));
     PARE_TRY(pare_simplify(graph, error));
+    PARE_TRY(pare_graph_check_finite(graph, error));
     PARE_TRY(check_exclusions(graph, options, error));
     return options->equalize ? equalize_layers(graph, error) : PARE_OK;
 }
