@@ -151,6 +151,10 @@ static pare_status inspect(const model_file *file, pare_error *error) {
         printf("\nparameters  %s\nMACs        %s a sample\nfile        %s\n", count_text(s.parameters),
                count_text(s.macs), size_text(file->bytes));
     }
+    uint32_t skipped = file->is_container ? file->model->skipped_sections : 0;
+    if (!quiet && skipped > 0) {
+        printf("skipped     %u optional sections that a newer version wrote\n", skipped);
+    }
     json_t *object = json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "model", json_text(file->path), "format",
                                file->is_container ? "pare" : "onnx", "parameters", (json_int_t)s.parameters, "macs",
                                (json_int_t)s.macs, "file_bytes", (json_int_t)file->bytes, "nodes", s.nodes);

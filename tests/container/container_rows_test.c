@@ -1,4 +1,5 @@
 /* Bad containers, as files: rows 58 to 63, 68, 70 and 71 of the bad-input list. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,6 +217,13 @@ static void row_61_packed_section_claims_too_much(void **state) {
     refused(&file, PARE_BAD_INPUT, "zlib");
     put64(entry + 24, 0);
     refused(&file, PARE_BAD_INPUT, "zlib");
+    memcpy(entry, kept, sizeof kept);
+    put64(entry + 16, 0); /* nothing is stored of what is declared */
+    refused(&file, PARE_BAD_INPUT, "");
+    memcpy(entry, kept, sizeof kept);
+    put64(entry + 16, 0);
+    put64(entry + 24, 0);
+    refused(&file, PARE_BAD_INPUT, "");
     free(file.data);
 }
 
@@ -244,6 +252,8 @@ static void row_62_counts_beyond_the_bytes(void **state) {
             pare_model *model = NULL;
             pare_status status = pare_model_from_bytes(file.data, file.size, NULL, &model, &error);
             assert_true(status == PARE_BAD_INPUT || status == PARE_LIMIT);
+            assert_true(error.message[0] != '\0');
+            assert_null(model);
         }
         memcpy(count, kept, sizeof kept);
     }
@@ -385,6 +395,24 @@ static file_bytes with_extra_section(uint32_t type, uint32_t flags) {
     return more;
 }
 
+/* pare-inspect loads the file and says so. */
+static void inspect_says(const file_bytes *file, const char *text) {
+    static char printed[1 << 14];
+    char command[9000];
+    pare_error error = {0};
+    const char *bin = getenv("PARE_BIN");
+    if (bin == NULL) {
+        return;
+    }
+    assert_ok(pare_file_replace(test_path("newer.pare"), file->data, file->size, &error), &error);
+    snprintf(command, sizeof command, "'%s/pare-inspect' '%s' 2>&1", bin, test_path("newer.pare"));
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    printed[fread(printed, 1, sizeof printed - 1, pipe)] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+    assert_non_null(strstr(printed, text));
+}
+
 static void row_71_unknown_optional_section_is_skipped(void **state) {
     (void)state;
     file_bytes file = with_extra_section(1234, 1);
@@ -396,6 +424,7 @@ static void row_71_unknown_optional_section_is_skipped(void **state) {
     pare_model_layout layout;
     assert_ok(pare_model_file_layout(file.data, file.size, &layout, &error), &error);
     pare_model_release(model);
+    inspect_says(&file, "skipped     1 optional sections");
     free(file.data);
     file = with_extra_section(1234, 0);
     refused(&file, PARE_UNSUPPORTED, "unknown required section 1234");

@@ -199,6 +199,7 @@ static void refuses(uint32_t codec, const uint8_t *stored, size_t stored_bytes, 
     uint8_t data[64];
     assert_true(bytes <= sizeof data);
     assert_int_equal(pare_weight_codec_find(codec)->decode(stored, stored_bytes, data, bytes, &error), PARE_BAD_INPUT);
+    assert_true(error.message[0] != '\0');
 }
 
 static void row_65_streams(void **state) {

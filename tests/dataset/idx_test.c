@@ -135,6 +135,49 @@ static void row_72_idx_short_long_and_overflowing_files(void **state) {
     refuses(make_spec("idx", "bad", NULL, ""), PARE_BAD_INPUT, "empty set");
 }
 
+/* Sizes of 2^32 - 1 in each dimension, with and without an element. */
+static void row_72_idx_count_times_size(void **state) {
+    (void)state;
+    uint8_t file[64];
+    for (uint8_t rank = 1; rank <= 4; rank++) {
+        uint8_t magic[4] = {0, 0, 8, rank};
+        memset(file, 0xff, sizeof file);
+        memcpy(file, magic, 4);
+        put_file("bad", file, 4 + 4u * rank);
+        pare_dataset *d = NULL;
+        pare_error error = {0};
+        pare_status status = pare_dataset_open(make_spec("idx", "bad", NULL, ""), &d, &error);
+        assert_true(status == PARE_BAD_INPUT || status == PARE_UNSUPPORTED);
+        assert_null(d);
+        memset(file + 8, 0, sizeof file - 8); /* 2^32 - 1 samples of nothing */
+        put_file("bad", file, 4 + 4u * rank);
+        status = pare_dataset_open(make_spec("idx", "bad", NULL, ""), &d, &error);
+        assert_true(status == PARE_BAD_INPUT || status == PARE_UNSUPPORTED);
+        assert_null(d);
+    }
+}
+
+static void row_72_idx_gzip_shorter_or_longer_than_its_header(void **state) {
+    (void)state;
+    uint8_t file[1024];
+    size_t bytes = make_images(file, 8, 3, 4, 4 * SIDE_BYTES), packed;
+    uint8_t *gz = gzip(file, bytes - 1, &packed);
+    put_file("short.gz", gz, packed);
+    refuses(make_spec("idx", "short.gz", NULL, ""), PARE_BAD_INPUT, "");
+    free(gz);
+    gz = gzip(file, bytes + 1, &packed);
+    put_file("long.gz", gz, packed);
+    refuses(make_spec("idx", "long.gz", NULL, ""), PARE_BAD_INPUT, "more than 40 bytes");
+    for (size_t cut = 0; cut < packed; cut++) { /* truncated anywhere */
+        put_file("cut.gz", gz, cut);
+        refuses(make_spec("idx", "cut.gz", NULL, ""), PARE_BAD_INPUT, "cut.gz");
+    }
+    gz[packed - 8] ^= 1; /* the checksum */
+    put_file("crc.gz", gz, packed);
+    refuses(make_spec("idx", "crc.gz", NULL, ""), PARE_BAD_INPUT, "crc.gz");
+    free(gz);
+}
+
 static void row_72_idx_labels_and_images_differ(void **state) {
     (void)state;
     put_usual();
@@ -258,6 +301,8 @@ int main(void) {
         cmocka_unit_test(row_72_gzip_bomb_stops_at_what_the_header_says),
         cmocka_unit_test(row_72_idx_magic_type_and_rank),
         cmocka_unit_test(row_72_idx_short_long_and_overflowing_files),
+        cmocka_unit_test(row_72_idx_count_times_size),
+        cmocka_unit_test(row_72_idx_gzip_shorter_or_longer_than_its_header),
         cmocka_unit_test(row_72_idx_labels_and_images_differ),
         cmocka_unit_test(parts_of_a_set),
         cmocka_unit_test(train_and_val_share_no_sample),

@@ -89,6 +89,29 @@ static void row_74_npy_fortran_order_and_bad_shapes(void **state) {
     parse_refuses(1, GOOD "import os", -1, 8, PARE_BAD_INPUT, "nothing after");
 }
 
+/* Whatever the header is cut to or grows by, nothing behind the file is read. */
+static void row_74_npy_truncated_anywhere(void **state) {
+    (void)state;
+    uint8_t file[256];
+    static const uint8_t zeros[8];
+    for (int major = 1; major <= 3; major++) {
+        size_t size = make_npy(file, major, GOOD, -1, zeros, 8);
+        for (size_t cut = 0; cut < size; cut++) {
+            uint8_t *exact = malloc(cut + (cut == 0));
+            assert_non_null(exact);
+            memcpy(exact, file, cut);
+            pare_npy_header header;
+            pare_error error = {0};
+            assert_fails(pare_npy_parse(exact, cut, cut, &header, &error), PARE_BAD_INPUT, &error, "npy");
+            free(exact);
+        }
+    }
+    pare_npy_header header;
+    pare_error error = {0};
+    assert_fails(pare_npy_parse((const uint8_t *)"\x80\x04\x95pickle....", 12, 12, &header, &error), PARE_BAD_INPUT,
+                 &error, "npy");
+}
+
 static void row_74_npy_non_ascii_headers(void **state) {
     (void)state;
     parse_refuses(3, "{'descr': '<f\xc3\xa9', 'fortran_order': False, 'shape': (2,)}", -1, 8, PARE_BAD_INPUT, "ASCII");
@@ -218,6 +241,7 @@ int main(void) {
         cmocka_unit_test(row_74_npy_header_length_lies),
         cmocka_unit_test(row_74_npy_object_types_are_never_unpickled),
         cmocka_unit_test(row_74_npy_fortran_order_and_bad_shapes),
+        cmocka_unit_test(row_74_npy_truncated_anywhere),
         cmocka_unit_test(row_74_npy_non_ascii_headers),
         cmocka_unit_test(npy_write_then_read_gives_the_same),
         cmocka_unit_test(row_74_npy_big_endian_is_swapped),
