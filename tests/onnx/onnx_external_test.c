@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -333,6 +335,46 @@ static void row_46_overlapping_tensors(void **state) {
     assert_fails(open_pair("0", "x", "w.bin", &error), PARE_BAD_INPUT, &error, "tensor \"w\": external data");
 }
 
+/* The file under the tensor grows, shrinks and is replaced while it is read. */
+static void *change_weights(void *context) {
+    atomic_bool *stop = context;
+    for (unsigned turn = 0; !atomic_load(stop); turn++) {
+        if (truncate(test_path("moving.bin"), (off_t)(turn % 5) * 8) != 0 || turn % 5 == 4) {
+            write_file("other.bin", weights, sizeof weights);
+            rename(test_path("other.bin"), test_path("moving.bin"));
+        }
+    }
+    return NULL;
+}
+
+static void row_46_file_that_changes_while_it_is_read(void **state) {
+    (void)state;
+    pthread_t thread;
+    atomic_bool stop = false;
+    size_t read = 0;
+    write_file("moving.bin", weights, sizeof weights);
+    assert_int_equal(pthread_create(&thread, NULL, change_weights, &stop), 0);
+    for (int i = 0; i < 1000; i++) {
+        subject s;
+        float out[4];
+        pare_error error = {0};
+        begin(&s);
+        add(&s, "location", "moving.bin");
+        add(&s, "offset", "8");
+        const pare_status status = read_weights(&s, out, &error);
+        if (status == PARE_OK) {
+            read++;
+        } else if (status != PARE_BAD_INPUT || error.message[0] == '\0') {
+            print_error("status %d: %s\n", (int)status, error.message);
+            fail();
+        }
+        test_onnx_free(s.m);
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    print_message("%zu of 1000 reads met a whole file\n", read);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_external_data_are_read),
@@ -347,6 +389,7 @@ int main(void) {
         cmocka_unit_test(row_46_size_is_checked_before_memory_is_taken),
         cmocka_unit_test(row_46_external_and_other_places),
         cmocka_unit_test(row_46_overlapping_tensors),
+        cmocka_unit_test(row_46_file_that_changes_while_it_is_read),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
