@@ -70,7 +70,7 @@ row 82 # limits
 # the libraries), and an output only where it is 0.
 if ! $sanitized; then
   refused=0
-  for kilobytes in $(seq 44000 4000 96000); do
+  for kilobytes in $(seq 8000 4000 96000); do
     for threads in 1 4; do
       rm -f q.onnx
       (ulimit -v "$kilobytes" && "$bin/pare-quantize" digits_cnn.onnx --calib "$train" --limit 8 -o q.onnx -q \

@@ -99,6 +99,10 @@ expect 4 "" pare-inspect missing.onnx
 mkfifo fifo
 expect 3 "" pare-inspect fifo
 expect 3 "" pare-inspect /dev/zero
+for spec in idx:fifo idx:/dev/zero cifar10:fifo npy:fifo npy:/dev/zero csv:fifo csv:folder "images:folder?labels=../fifo"; do
+  expect 3 "expected a regular file" pare-eval digits_cnn.onnx --data "$spec"
+done
+expect 4 "folder of pictures" pare-eval digits_cnn.onnx --data images:fifo
 row 1
 : > empty.onnx
 expect 3 "" pare-inspect empty.onnx
