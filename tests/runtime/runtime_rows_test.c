@@ -31,7 +31,7 @@ static void row_85_null_models(void **state) {
     pare_model_builder_free(NULL);
     assert_false(pare_model_is_container(NULL, 0));
     assert_int_equal(pare_model_from_bytes(NULL, 0, NULL, &model, NULL), PARE_BAD_INPUT);
-    assert_int_equal(pare_model_open(NULL, NULL, &model, NULL), PARE_IO);
+    assert_int_equal(pare_model_open(NULL, NULL, &model, NULL), PARE_USAGE);
     assert_null(model);
 }
 
