@@ -35,8 +35,8 @@ static pare_status take(pare_graph *graph, size_t most, pare_error *error) {
     return status;
 }
 
-static void refuse(const char *op, const char *attributes, const char *a, const char *b, const char *c,
-                   const char *text) {
+static void refuse_as(pare_status expected, const char *op, const char *attributes, const char *a, const char *b,
+                      const char *c, const char *text) {
     pare_error error = {0};
     pare_graph *graph = NULL;
     graph_case node = {op, 18, attributes, {a, b, c}, {"f32 scalar"}, 0};
@@ -50,9 +50,14 @@ static void refuse(const char *op, const char *attributes, const char *a, const 
         print_error("%s %s: met the test's own limit: %s\n", op, attributes, error.message);
         fail();
     }
-    assert_fails(status, PARE_LIMIT, &error, text);
+    assert_fails(status, expected, &error, text);
     pare_graph_free(graph);
     assert_int_equal(pare_memory_used(), 0);
+}
+
+static void refuse(const char *op, const char *attributes, const char *a, const char *b, const char *c,
+                   const char *text) {
+    refuse_as(PARE_LIMIT, op, attributes, a, b, c, text);
 }
 
 static void row_57_shape_bombs(void **state) {
@@ -78,9 +83,13 @@ static void row_57_range_bombs(void **state) {
            "fewer than 8388608 elements");
     refuse("Range", "", "const f32 scalar = 0", "const f32 scalar = 1", "const f32 scalar = 1e-30",
            "fewer than 8388608 elements");
-    refuse("Range", "", "const f32 scalar = 0", "const f32 scalar = 1", "const f32 scalar = 0", "found inf");
+    refuse_as(PARE_BAD_INPUT, "Range", "", "const f32 scalar = 0", "const f32 scalar = 1", "const f32 scalar = 0",
+              "delta other than 0");
     refuse("Range", "", "const f32 scalar = 0", "const f32 scalar = nan", "const f32 scalar = 1", "found ");
-    refuse("Range", "", "const i64 scalar = 5", "const i64 scalar = 0", "const i64 scalar = 0", "found -inf");
+    refuse_as(PARE_BAD_INPUT, "Range", "", "const i64 scalar = 5", "const i64 scalar = 0", "const i64 scalar = 0",
+              "delta other than 0");
+    refuse_as(PARE_BAD_INPUT, "Range", "", "const i64 scalar = 0", "const i64 scalar = 5", "const f32 scalar = 1",
+              "inputs of one type");
 }
 
 /* Elements at the ends of int64 stay integers: they do not pass through doubles. */
