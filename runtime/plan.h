@@ -61,7 +61,7 @@ typedef struct pare_plan {
     size_t value_count, value_capacity;
     pare_step *steps;
     size_t step_count, step_capacity;
-    size_t reorder_count, packed_bytes;
+    size_t reorder_count, packed_bytes, folded_bytes;
     uint8_t *arena;
     size_t arena_bytes;
 } pare_plan;

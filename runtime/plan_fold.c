@@ -66,10 +66,13 @@ static pare_status prepare_outputs(pare_plan *plan, const pare_site *site, foldi
             continue;
         }
         pare_value *value = &plan->values[site->node->outputs[i]];
-        if (value->bytes > plan->arena_limit) {
-            return pare_fail(error, PARE_LIMIT, "expected a constant of at most %llu bytes, found %zu",
-                             (unsigned long long)plan->arena_limit, value->bytes);
+        /* All of them together: each costs a few bytes of the file. */
+        if (value->bytes > plan->arena_limit || plan->folded_bytes > plan->arena_limit - value->bytes) {
+            return pare_fail(error, PARE_LIMIT,
+                             "expected folded constants of at most %llu bytes, found %zu more than %zu",
+                             (unsigned long long)plan->arena_limit, value->bytes, plan->folded_bytes);
         }
+        plan->folded_bytes += value->bytes;
         value->owned = pare_alloc_zero(value->bytes + PARE_ARENA_SLACK, 1);
         if (value->owned == NULL) {
             return pare_fail_memory(error, value->bytes);

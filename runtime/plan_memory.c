@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "arena_planner.h"
+#include "pare/checked.h"
 #include "plan.h"
 
 uint32_t pare_plan_root(const pare_plan *plan, uint32_t value) {
@@ -113,7 +114,23 @@ static pare_status allocate_arena(pare_plan *plan, pare_error *error) {
     return PARE_OK;
 }
 
+/* The caller's buffers: a few bytes of a file must not make anyone allocate gigabytes. */
+static pare_status check_ports(const pare_plan *plan, pare_error *error) {
+    size_t total = 0;
+    for (size_t i = 0; i < plan->value_count; i++) {
+        const pare_value *value = &plan->values[i];
+        bool port = value->kind == PARE_VALUE_INPUT || value->kind == PARE_VALUE_OUTPUT;
+        if (port && (!pare_add_size(total, value->bytes, &total) || total > plan->arena_limit)) {
+            return pare_fail(error, PARE_LIMIT,
+                             "expected inputs and outputs of at most %llu bytes, found more (batch %lld)",
+                             (unsigned long long)plan->arena_limit, (long long)plan->batch);
+        }
+    }
+    return PARE_OK;
+}
+
 pare_status pare_plan_place(pare_plan *plan, pare_error *error) {
+    PARE_TRY(check_ports(plan, error));
     pare_usage *usage = pare_alloc_zero(plan->value_count + plan->step_count + 1, sizeof *usage);
     if (usage == NULL) {
         return pare_fail_memory(error, (plan->value_count + plan->step_count + 1) * sizeof *usage);

@@ -120,7 +120,10 @@ pare_status pare_session_create(pare_model *model, const pare_session_options *o
     made->observe_context = chosen.observe_context;
     set_plan(&made->plan, pare_model_retain(model), &chosen);
     omp_settings saved = enter_omp(made->plan.threads);
-    pare_status status = pare_plan_build(&made->plan, error);
+    pare_status status = pare_threads_start(made->plan.threads, error);
+    if (status == PARE_OK) {
+        status = pare_plan_build(&made->plan, error);
+    }
     leave_omp(saved);
     if (status == PARE_OK && made->observe != NULL) {
         status = make_observed(made, error);
@@ -294,11 +297,14 @@ pare_status pare_session_run(pare_session *session, const pare_input *inputs, si
         return pare_fail(error, PARE_USAGE, "expected a session that no other thread is running, found it busy");
     }
     omp_settings saved = enter_omp(session->plan.threads);
+    pare_status status = pare_threads_start(session->plan.threads, error);
     set_addresses(&session->plan, inputs, outputs);
-    for (uint32_t i = 0; session->observe != NULL && i < session->plan.model->input_count; i++) {
+    for (uint32_t i = 0; status == PARE_OK && session->observe != NULL && i < session->plan.model->input_count; i++) {
         observe_value(session, session->plan.model->inputs[i]);
     }
-    pare_status status = run_steps(session, error);
+    if (status == PARE_OK) {
+        status = run_steps(session, error);
+    }
     leave_omp(saved);
     atomic_flag_clear(&session->busy);
     return status;

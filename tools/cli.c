@@ -1,6 +1,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pare/bytes.h"
+#include "pare/file.h"
 #include "pare/runtime.h"
 
 cli_common common = {.shuffle_seed = -1};
@@ -171,6 +174,65 @@ static pare_status parse(const cli_tool *tool, int argc, char **argv, cli_list *
     return PARE_OK;
 }
 
+/* True when a SPEC names this very file. */
+static bool spec_names(const char *spec, const char *path) {
+    const char *at = spec != NULL ? strchr(spec, ':') : NULL;
+    while (at != NULL && *at != '\0') {
+        char name[4096];
+        size_t length = strcspn(++at, ",?#");
+        if (length < sizeof name) {
+            memcpy(name, at, length);
+            name[length] = '\0';
+            if (pare_file_same(name, path)) {
+                return true;
+            }
+        }
+        at += length;
+        if (*at != ',') {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* What the user hands in is never written over, by whichever option. */
+static pare_status check_targets(const cli_list *arguments, pare_error *error) {
+    const char *const targets[] = {common.output, common.json};
+    for (size_t t = 0; t < 2; t++) {
+        const char *path = targets[t];
+        if (path == NULL || (t == 1 && strcmp(path, "-") == 0)) {
+            continue;
+        }
+        bool taken = spec_names(common.data, path) || spec_names(common.calib, path) ||
+                     (common.preprocess != NULL && pare_file_same(common.preprocess, path));
+        for (size_t i = 0; i < arguments->count; i++) {
+            taken = taken || pare_file_same(arguments->items[i], path);
+        }
+        if (taken) {
+            return pare_fail(error, PARE_USAGE, "the output %s is the input: choose another name", path);
+        }
+    }
+    if (common.output != NULL && common.json != NULL &&
+        (strcmp(common.output, common.json) == 0 || pare_file_same(common.output, common.json))) {
+        return pare_fail(error, PARE_USAGE, "--output and --json name the same file %s", common.json);
+    }
+    return PARE_OK;
+}
+
+/* A stream that the caller closed must not become the number of a file that is
+ * opened later: what is printed would go into that file. Opened the wrong way
+ * round, it still reports that nothing can be read or written. */
+static void occupy_closed_streams(void) {
+    for (int stream = 0; stream < 3; stream++) {
+        if (fcntl(stream, F_GETFD) < 0 && errno == EBADF) {
+            int opened = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            if (opened >= 0 && opened != stream) {
+                close(opened);
+            }
+        }
+    }
+}
+
 static bool asks(int argc, char **argv, const char *option, const char *letter) {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], option) == 0 || (letter != NULL && strcmp(argv[i], letter) == 0)) {
@@ -181,6 +243,7 @@ static bool asks(int argc, char **argv, const char *option, const char *letter) 
 }
 
 int cli_main(const cli_tool *tool, int argc, char **argv) {
+    occupy_closed_streams();
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -195,6 +258,9 @@ int cli_main(const cli_tool *tool, int argc, char **argv) {
         printf("%s %s (%s)\n", tool->name, pare_version(), pare_backend());
     } else {
         status = parse(tool, argc, argv, &arguments, &error);
+        if (status == PARE_OK) {
+            status = check_targets(&arguments, &error);
+        }
         if (status == PARE_OK) {
             status = tool->run(&arguments, &error);
         }
@@ -229,7 +295,9 @@ bool cli_progress(void *context, size_t done, size_t total) {
     if (visible && now - began > 1.0 && (now - shown > 0.1 || done == total)) {
         shown = now;
         double left = (now - began) * ((double)total / (double)done - 1.0);
-        fprintf(stderr, "\r%s %3.0f %% (%zu of %zu, %.0f s left)  ", label, 100.0 * (double)done / (double)total, done,
+        char text[80];
+        pare_printable(label, strlen(label), text, sizeof text);
+        fprintf(stderr, "\r%s %3.0f %% (%zu of %zu, %.0f s left)  ", text, 100.0 * (double)done / (double)total, done,
                 total, left);
         if (done == total) {
             fprintf(stderr, "\r%70s\r", "");

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pare/bytes.h"
 #include "pare/file.h"
 #include "pare/lower.h"
 #include "pare/memory.h"
@@ -102,7 +103,9 @@ static pare_status load_graph(model_file *file, pare_error *error) {
 }
 
 static pare_status prefix_path(pare_status status, const char *path, pare_error *error) {
-    if (status != PARE_OK && strstr(error->message, path) == NULL) {
+    char start[200]; /* as a message shows it */
+    pare_printable(path, strlen(path), start, sizeof start);
+    if (status != PARE_OK && strstr(error->message, start) == NULL) {
         pare_error_prefix(error, "%s: ", path);
     }
     return status;

@@ -31,6 +31,16 @@ static void print_help(void) {
     printf("\npare VERB --help tells more.\n");
 }
 
+/* The folder of this program: where the system does not tell (no /proc), as it was called. */
+static char *own_folder(char *path, size_t size, const char *called) {
+    ssize_t length = readlink("/proc/self/exe", path, size - 1);
+    if (length <= 0 && strlen(called) < size) {
+        strcpy(path, called);
+        length = (ssize_t)strlen(called);
+    }
+    return length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help();
@@ -44,8 +54,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], verbs[i].verb) == 0) {
             char path[PATH_MAX + 32], name[32];
             snprintf(name, sizeof name, "pare-%s", verbs[i].verb);
-            ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
-            char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
+            char *slash = own_folder(path, PATH_MAX, argv[0]);
             argv[1] = name;
             if (slash != NULL) {
                 strcpy(slash + 1, name);

@@ -48,9 +48,9 @@ static pare_status print_layers(latency_probe *probe, json_t *steps, pare_error 
     printf("\n%-40s %-32s %12s\n", "node", "kernel", "time");
     for (size_t i = 0; i < count; i++) {
         pare_step_info step = pare_session_step(session, i);
-        printf("%-40.40s %-32s %9.1f us\n", step.node, step.kernel, step.last_microseconds);
-        json_array_append_new(
-            steps, json_pack("{s:s,s:s,s:f}", "node", step.node, "kernel", step.kernel, "us", step.last_microseconds));
+        printf("%-40s %-32s %9.1f us\n", shown(step.node, 40), step.kernel, step.last_microseconds);
+        json_array_append_new(steps, json_pack("{s:s,s:s,s:f}", "node", json_text(step.node), "kernel", step.kernel,
+                                               "us", step.last_microseconds));
     }
     return PARE_OK;
 }
@@ -65,7 +65,7 @@ static pare_status report(const model_file *file, latency_probe *probe, double *
     int64_t batch = common.batch > 0 ? common.batch : 1;
     json_t *steps = json_array();
     if (common.json == NULL || strcmp(common.json, "-") != 0) {
-        printf("%s: %s\n", file->path, size_text(file->bytes));
+        printf("%s: %s\n", shown(file->path, SIZE_MAX), size_text(file->bytes));
         printf("median             %.4f ms a run of batch %lld, %d thread%s\n", median, (long long)batch, stats.threads,
                stats.threads == 1 ? "" : "s");
         printf("fastest, p90       %.4f ms, %.4f ms over %zu runs\n", quantile_of(times, count, 0.0), p90, count);
@@ -78,12 +78,12 @@ static pare_status report(const model_file *file, latency_probe *probe, double *
             PARE_TRY(print_layers(probe, steps, error));
         }
     }
-    return write_json(json_pack("{s:s,s:I,s:i,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:o}", "model", file->path, "batch",
-                                (json_int_t)batch, "threads", (int)stats.threads, "iterations", (json_int_t)count,
-                                "median_ms", median, "p90_ms", p90, "min_ms", quantile_of(times, count, 0.0), "load_ms",
-                                load_ms, "peak_rss_bytes", (json_int_t)peak, "arena_bytes",
-                                (json_int_t)stats.arena_bytes, "packed_bytes", (json_int_t)stats.packed_bytes,
-                                "file_bytes", (json_int_t)file->bytes, "steps", steps),
+    return write_json(json_pack("{s:s,s:I,s:i,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:o}", "model", json_text(file->path),
+                                "batch", (json_int_t)batch, "threads", (int)stats.threads, "iterations",
+                                (json_int_t)count, "median_ms", median, "p90_ms", p90, "min_ms",
+                                quantile_of(times, count, 0.0), "load_ms", load_ms, "peak_rss_bytes", (json_int_t)peak,
+                                "arena_bytes", (json_int_t)stats.arena_bytes, "packed_bytes",
+                                (json_int_t)stats.packed_bytes, "file_bytes", (json_int_t)file->bytes, "steps", steps),
                       error);
 }
 

@@ -6,6 +6,7 @@
 #include "compare_page.h"
 #include "latency.h"
 #include "model_file.h"
+#include "pare/file.h"
 #include "pare/memory.h"
 #include "report.h"
 
@@ -74,15 +75,15 @@ static void print_table(const compare_row *rows, size_t count) {
         if (classes && i > 0) {
             snprintf(agreement, sizeof agreement, "%s", percent_text(r->comparison.agreement));
         }
-        printf("%-32.32s %14s %22s %10s %12s %8.3f %14s %10.4f %8.3f\n", r->file.path, value, interval, agreement,
-               count_text(r->file.bytes), (double)r->file.bytes / (double)rows[0].file.bytes, count_text(r->macs),
-               r->median_ms, r->median_ms / rows[0].median_ms);
+        printf("%-32s %14s %22s %10s %12s %8.3f %14s %10.4f %8.3f\n", shown(r->file.path, 32), value, interval,
+               agreement, count_text(r->file.bytes), (double)r->file.bytes / (double)rows[0].file.bytes,
+               count_text(r->macs), r->median_ms, r->median_ms / rows[0].median_ms);
     }
     for (size_t i = 1; i < count && classes; i++) {
         const pare_comparison *c = &rows[i].comparison;
-        printf("%s: %+.2f points [%+.2f, %+.2f], %zu fixed, %zu broken, McNemar p = %.3g\n", rows[i].file.path,
-               100.0 * c->difference, 100.0 * c->difference_ci95.low, 100.0 * c->difference_ci95.high, c->fixed,
-               c->broken, c->mcnemar_p);
+        printf("%s: %+.2f points [%+.2f, %+.2f], %zu fixed, %zu broken, McNemar p = %.3g\n",
+               shown(rows[i].file.path, SIZE_MAX), 100.0 * c->difference, 100.0 * c->difference_ci95.low,
+               100.0 * c->difference_ci95.high, c->fixed, c->broken, c->mcnemar_p);
     }
 }
 
@@ -90,20 +91,23 @@ static json_t *json_rows(const compare_row *rows, size_t count) {
     json_t *models = json_array();
     for (size_t i = 0; i < count; i++) {
         json_t *object =
-            json_pack("{s:s,s:I,s:I,s:f}", "model", rows[i].file.path, "file_bytes", (json_int_t)rows[i].file.bytes,
-                      "macs", (json_int_t)rows[i].macs, "median_ms", rows[i].median_ms);
+            json_pack("{s:s,s:I,s:I,s:f}", "model", json_text(rows[i].file.path), "file_bytes",
+                      (json_int_t)rows[i].file.bytes, "macs", (json_int_t)rows[i].macs, "median_ms", rows[i].median_ms);
         json_add_metrics(object, &rows[i].metrics);
         if (i > 0) {
             json_add_comparison(object, &rows[i].comparison);
         }
         json_array_append_new(models, object);
     }
-    return json_pack("{s:s,s:o}", "data", common.data, "models", models);
+    return json_pack("{s:s,s:o}", "data", json_text(common.data), "models", models);
 }
 
 static pare_status compare(compare_row *rows, size_t count, const char *const *paths, pare_error *error) {
     if (html != NULL) {
         PARE_TRY(check_output(html, paths, count, error));
+        if (common.json != NULL && (strcmp(html, common.json) == 0 || pare_file_same(html, common.json))) {
+            return pare_fail(error, PARE_USAGE, "--html and --json name the same file %s", html);
+        }
     }
     for (size_t i = 0; i < count; i++) {
         rows[i].file.path = paths[i];

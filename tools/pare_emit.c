@@ -19,11 +19,12 @@ static pare_status emit(const char *path, const model_file *file, pare_error *er
     PARE_TRY(status);
     double ratio = (double)size / (double)file->bytes;
     if (!common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0)) {
-        printf("in     %s: %s\nout    %s: %s\nratio  %.4f (%.2f times smaller)\n", path, size_text(file->bytes),
-               common.output, size_text(size), ratio, 1.0 / ratio);
+        printf("in     %s: %s\nout    %s: %s\nratio  %.4f (%.2f times smaller)\n", shown(path, SIZE_MAX),
+               size_text(file->bytes), shown(common.output, SIZE_MAX), size_text(size), ratio, 1.0 / ratio);
     }
-    return write_json(json_pack("{s:s,s:s,s:I,s:I,s:f}", "input", path, "output", common.output, "input_bytes",
-                                (json_int_t)file->bytes, "output_bytes", (json_int_t)size, "ratio", ratio),
+    return write_json(json_pack("{s:s,s:s,s:I,s:I,s:f}", "input", json_text(path), "output", json_text(common.output),
+                                "input_bytes", (json_int_t)file->bytes, "output_bytes", (json_int_t)size, "ratio",
+                                ratio),
                       error);
 }
 

@@ -35,11 +35,11 @@ static pare_status report(const char *path, const model_file *file, const pare_m
                           const pare_metrics *other, pare_error *error) {
     pare_comparison comparison;
     bool json_is_stdout = common.json != NULL && strcmp(common.json, "-") == 0;
-    json_t *object =
-        json_pack("{s:s,s:I,s:s}", "model", path, "file_bytes", (json_int_t)file->bytes, "data", common.data);
+    json_t *object = json_pack("{s:s,s:I,s:s}", "model", json_text(path), "file_bytes", (json_int_t)file->bytes, "data",
+                               json_text(common.data));
     bool good = object != NULL && json_add_metrics(object, metrics);
     if (!json_is_stdout) {
-        printf("%s: %s\n", path, size_text(file->bytes));
+        printf("%s: %s\n", shown(path, SIZE_MAX), size_text(file->bytes));
         print_metrics(metrics, common.verbose);
     }
     if (other != NULL) {
@@ -47,7 +47,7 @@ static pare_status report(const char *path, const model_file *file, const pare_m
         if (!json_is_stdout) {
             print_comparison(metrics, &comparison, against);
         }
-        good = good && json_object_set_new(object, "against", json_string(against)) == 0 &&
+        good = good && json_object_set_new(object, "against", json_string(json_text(against))) == 0 &&
                json_add_comparison(object, &comparison);
     }
     if (!good) {
@@ -68,6 +68,9 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
     const char *path = arguments->items[0];
     if (most_drop >= 0.0 && against == NULL) {
         return pare_fail(error, PARE_USAGE, "--max-drop needs --against MODEL");
+    }
+    if (common.json != NULL && against != NULL) {
+        PARE_TRY(check_output(common.json, &against, 1, error));
     }
     pare_status status = evaluate(path, &file, &metrics, error);
     if (status == PARE_OK && against != NULL) {

@@ -60,13 +60,13 @@ static void add_row(summary *s, const layer_row *row) {
             snprintf(bits, sizeof bits, "%d", row->bits);
             snprintf(sparsity, sizeof sparsity, "%.1f %%", 100.0 * row->sparsity);
         }
-        printf("%-32.32s %-16.16s %-18s %12s %14s %5s %8s %12s\n", row->name, row->op, row->shape,
+        printf("%-32s %-16.16s %-18s %12s %14s %5s %8s %12s\n", shown(row->name, 32), row->op, row->shape,
                count_text(row->parameters), count_text(row->macs), bits, sparsity, count_text(row->bytes));
     }
-    json_array_append_new(s->nodes, json_pack("{s:s,s:s,s:s,s:I,s:I,s:i,s:f,s:I}", "name", row->name, "op", row->op,
-                                              "output_shape", row->shape, "parameters", (json_int_t)row->parameters,
-                                              "macs", (json_int_t)row->macs, "weight_bits", row->bits, "sparsity",
-                                              row->sparsity, "bytes", (json_int_t)row->bytes));
+    json_array_append_new(s->nodes, json_pack("{s:s,s:s,s:s,s:I,s:I,s:i,s:f,s:I}", "name", json_text(row->name), "op",
+                                              row->op, "output_shape", row->shape, "parameters",
+                                              (json_int_t)row->parameters, "macs", (json_int_t)row->macs, "weight_bits",
+                                              row->bits, "sparsity", row->sparsity, "bytes", (json_int_t)row->bytes));
 }
 
 static void list_graph(const pare_graph *graph, summary *s) {
@@ -151,7 +151,11 @@ static pare_status inspect(const model_file *file, pare_error *error) {
         printf("\nparameters  %s\nMACs        %s a sample\nfile        %s\n", count_text(s.parameters),
                count_text(s.macs), size_text(file->bytes));
     }
-    json_t *object = json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "model", file->path, "format",
+    uint32_t skipped = file->is_container ? file->model->skipped_sections : 0;
+    if (!quiet && skipped > 0) {
+        printf("skipped     %u optional sections that a newer version wrote\n", skipped);
+    }
+    json_t *object = json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "model", json_text(file->path), "format",
                                file->is_container ? "pare" : "onnx", "parameters", (json_int_t)s.parameters, "macs",
                                (json_int_t)s.macs, "file_bytes", (json_int_t)file->bytes, "nodes", s.nodes);
     if (file->is_container) {

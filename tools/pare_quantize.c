@@ -35,7 +35,7 @@ static void print_layers(const pare_quantize_report *report) {
         if (!isnan(row->sensitivity)) {
             snprintf(sensitivity, sizeof sensitivity, "%.3g%s", row->sensitivity, row->excluded ? " (excluded)" : "");
         }
-        printf("%-32s %-8s %14s %14s %16s\n", row->node, row->op, sqnr, nudged, sensitivity);
+        printf("%-32s %-8s %14s %14s %16s\n", shown(row->node, 200), row->op, sqnr, nudged, sensitivity);
     }
 }
 
@@ -44,7 +44,7 @@ static json_t *json_layers(const pare_quantize_report *report) {
     for (size_t i = 0; i < report->layer_count; i++) {
         const pare_layer_report *row = &report->layers[i];
         json_array_append_new(layers,
-                              json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:b}", "node", row->node, "op", row->op,
+                              json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:b}", "node", json_text(row->node), "op", row->op,
                                         "weight_sqnr_db", json_number(row->weight_sqnr_db), "sensitivity",
                                         json_number(row->sensitivity), "nudged_pairs", (json_int_t)row->nudged_pairs,
                                         "pairs", (json_int_t)row->pairs, "excluded", (int)row->excluded));
@@ -89,11 +89,13 @@ static pare_status print_result(const model_file *file, const pare_quantize_repo
         }
         printf("quantized %zu of %zu layers with weights, calibrated on %zu samples (%s)\n", quantized,
                report->layer_count, report->samples, activations == 1 ? "weights only" : methods[method]);
-        printf("in     %s: %s\nout    %s: %s\n", file->path, size_text(file->bytes), common.output, size_text(size));
+        printf("in     %s: %s\nout    %s: %s\n", shown(file->path, SIZE_MAX), size_text(file->bytes),
+               shown(common.output, SIZE_MAX), size_text(size));
     }
-    return write_json(json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "input", file->path, "output", common.output,
-                                "input_bytes", (json_int_t)file->bytes, "output_bytes", (json_int_t)size, "samples",
-                                (json_int_t)report->samples, "layers", json_layers(report)),
+    return write_json(json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "input", json_text(file->path), "output",
+                                json_text(common.output), "input_bytes", (json_int_t)file->bytes, "output_bytes",
+                                (json_int_t)size, "samples", (json_int_t)report->samples, "layers",
+                                json_layers(report)),
                       error);
 }
 

@@ -141,8 +141,8 @@ static pare_status write_outputs(const run_state *s, pare_error *error) {
         PARE_TRY(pare_npy_write(path, result.dtype, &result.shape, s->results[port], error));
         char text[100];
         if (!common.quiet) {
-            printf("%s: %s %s -> %s\n", result.name, pare_dtype_name(result.dtype),
-                   pare_shape_text(&result.shape, text, sizeof text), path);
+            printf("%s: %s %s -> %s\n", shown(result.name, 200), pare_dtype_name(result.dtype),
+                   pare_shape_text(&result.shape, text, sizeof text), shown(path, SIZE_MAX));
         }
     }
     return PARE_OK;

@@ -6,12 +6,25 @@
 #include <string.h>
 
 #include "cli.h"
+#include "pare/bytes.h"
 #include "pare/file.h"
 
 static char *next_text(void) {
     static char texts[8][64];
     static unsigned next;
     return texts[next++ % 8];
+}
+
+const char *shown(const char *text, size_t most) {
+    static char texts[8][4160];
+    static unsigned next;
+    char *out = texts[next++ % 8];
+    size_t size = most < sizeof texts[0] ? most + 1 : sizeof texts[0];
+    return pare_printable(text, strlen(text), out, size);
+}
+
+const char *json_text(const char *text) {
+    return pare_is_utf8(text, strlen(text)) ? text : shown(text, SIZE_MAX);
 }
 
 const char *count_text(uint64_t count) {
@@ -102,7 +115,7 @@ void print_metrics(const pare_metrics *m, bool verbose) {
 }
 
 void print_comparison(const pare_metrics *m, const pare_comparison *c, const char *against) {
-    printf("\nagainst %s\n", against);
+    printf("\nagainst %s\n", shown(against, SIZE_MAX));
     if (m->task == PARE_TASK_CLASSIFICATION) {
         printf("agreement          %s   95 %% interval %s\n", percent_text(c->agreement),
                percent_interval_text(c->agreement_ci95));
@@ -197,10 +210,13 @@ pare_status write_json(json_t *object, pare_error *error) {
     pare_status status = PARE_OK;
     char *text = NULL;
     if (common.json != NULL) {
-        text = object != NULL ? json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
+        /* A terminal may be reading: C1 controls are escaped too. */
+        bool is_stdout = strcmp(common.json, "-") == 0;
+        size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(12) | (is_stdout ? JSON_ENSURE_ASCII : 0);
+        text = object != NULL ? json_dumps(object, flags) : NULL;
         if (text == NULL) {
             status = pare_fail_memory(error, 0);
-        } else if (strcmp(common.json, "-") == 0) {
+        } else if (is_stdout) {
             printf("%s\n", text);
         } else {
             status = pare_file_replace(common.json, text, strlen(text), error);

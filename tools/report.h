@@ -15,6 +15,12 @@ const char *percent_text(double fraction);
 /* "[91.17, 92.26] %" */
 const char *percent_interval_text(pare_interval interval);
 
+/* Text of a file or a command line as a terminal may have it: what steers
+ * terminals becomes '?'. At most `most` bytes, below 4,160; static buffers of eight. */
+const char *shown(const char *text, size_t most);
+/* The same for JSON, which takes any character but no malformed UTF-8. */
+const char *json_text(const char *text);
+
 /* Prints the metrics of a task for people. */
 void print_metrics(const pare_metrics *metrics, bool verbose);
 void print_comparison(const pare_metrics *metrics, const pare_comparison *comparison, const char *against);

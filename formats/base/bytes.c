@@ -164,6 +164,17 @@ bool pare_is_utf8(const char *text, size_t bytes) {
     return true;
 }
 
+size_t pare_utf8_cut(const char *text, size_t most) {
+    size_t bytes = strnlen(text, most + 1);
+    if (bytes <= most) {
+        return bytes;
+    }
+    while (most > 0 && ((unsigned char)text[most] & 0xc0) == 0x80) {
+        most--; /* text[most] goes on with the character before it */
+    }
+    return most;
+}
+
 const char *pare_printable(const char *text, size_t bytes, char *out, size_t size) {
     const uint8_t *data = (const uint8_t *)text;
     size_t filled = 0;

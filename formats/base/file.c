@@ -19,6 +19,9 @@ static const char *kind_of(mode_t mode) {
 }
 
 pare_status pare_file_open(const char *path, int *descriptor, uint64_t *size, pare_error *error) {
+    if (path == NULL) {
+        return pare_fail(error, PARE_USAGE, "expected a path, found NULL");
+    }
     int opened;
     do {
         /* O_NONBLOCK: opening a FIFO that nobody writes must not hang. */

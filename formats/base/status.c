@@ -5,12 +5,27 @@
 
 #include "pare/bytes.h"
 
+/* Room for two of the longest paths that the system takes, and what is said about them. */
+enum { WIDE = 12288, MARK = 3 };
+
+/* A text that is too long loses its middle: the end is what was found. */
+static void keep_message(pare_error *error, char *text, size_t length) {
+    const size_t room = sizeof error->message - 1;
+    if (length > room) {
+        const size_t half = (room - MARK) / 2;
+        memcpy(text + half, "...", MARK);
+        memmove(text + half + MARK, text + length - half, half);
+        length = 2 * half + MARK;
+    }
+    pare_printable(text, length, error->message, sizeof error->message);
+}
+
 static void set_message(pare_error *error, const char *format, va_list arguments) {
-    char text[sizeof error->message];
+    char text[WIDE];
     if (vsnprintf(text, sizeof text, format, arguments) < 0) {
         text[0] = '\0';
     }
-    pare_printable(text, strlen(text), error->message, sizeof error->message);
+    keep_message(error, text, strlen(text));
 }
 
 pare_status pare_fail(pare_error *error, pare_status code, const char *format, ...) {
@@ -41,21 +56,15 @@ void pare_error_prefix(pare_error *error, const char *format, ...) {
     if (error == NULL) {
         return;
     }
-    char text[sizeof error->message];
+    char text[WIDE + sizeof error->message];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
+    int length = vsnprintf(text, WIDE, format, arguments);
     va_end(arguments);
-    size_t used = length < 0 ? 0 : (size_t)length;
-    if (used >= sizeof text) {
-        used = sizeof text - 1;
-    }
+    size_t used = length < 0 ? 0 : (size_t)length < WIDE ? (size_t)length : WIDE - 1;
     size_t rest = strnlen(error->message, sizeof error->message - 1);
-    if (rest > sizeof text - 1 - used) {
-        rest = sizeof text - 1 - used;
-    }
     memcpy(text + used, error->message, rest);
-    pare_printable(text, used + rest, error->message, sizeof error->message);
+    keep_message(error, text, used + rest);
 }
 
 pare_status pare_fail_memory(pare_error *error, size_t bytes) {

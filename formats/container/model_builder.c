@@ -16,6 +16,7 @@ struct pare_model_builder {
     model_storage *storage;
     growing tensors, nodes, buffers, inputs, outputs, metadata;
     pare_string_table names; /* of tensors */
+    size_t bytes;            /* of all buffers */
 };
 
 static void *grow(pare_model_builder *b, growing *table, size_t item) {
@@ -112,7 +113,14 @@ static const pare_model_quant *copy_quant(pare_model_builder *b, const pare_mode
 
 static pare_status add_buffer(pare_model_builder *b, const void *data, size_t bytes, uint32_t *index,
                               pare_error *error) {
-    size_t padded;
+    size_t padded, total;
+    pare_model_limits limits;
+    limits_resolve(&limits, NULL);
+    if (!pare_add_size(b->bytes, bytes, &total) || total > limits.total_bytes) {
+        return pare_fail(error, PARE_LIMIT, "expected constants of at most %zu bytes in all, found %zu more than %zu",
+                         limits.total_bytes, bytes, b->bytes);
+    }
+    b->bytes = total;
     uint8_t *copy = pare_add_size(bytes, BUFFER_SLACK, &padded) ? pare_alloc(padded) : NULL;
     pare_model_buffer *buffer = copy != NULL ? grow(b, &b->buffers, sizeof *buffer) : NULL;
     if (buffer == NULL) {

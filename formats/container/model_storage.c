@@ -31,7 +31,7 @@ void pare_model_release(pare_model *model) {
 }
 
 const char *pare_model_metadata_find(const pare_model *model, const char *key) {
-    for (uint32_t i = 0; i < model->metadata_count; i++) {
+    for (uint32_t i = 0; model != NULL && key != NULL && i < model->metadata_count; i++) {
         if (strcmp(model->metadata[i].key, key) == 0) {
             return model->metadata[i].value;
         }

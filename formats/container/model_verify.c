@@ -266,6 +266,9 @@ static pare_status verify_nodes(const pare_model *model, uint8_t *state, pare_er
 }
 
 pare_status pare_model_verify(const pare_model *model, pare_error *error) {
+    if (model == NULL) {
+        return pare_fail(error, PARE_USAGE, "expected a model, found NULL");
+    }
     uint8_t *state = pare_alloc_zero(model->tensor_count, 1);
     if (state == NULL) {
         return pare_fail_memory(error, model->tensor_count);

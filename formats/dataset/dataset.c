@@ -151,6 +151,9 @@ static pare_status open_source(pare_dataset *d, pare_error *error) {
 }
 
 pare_status pare_dataset_open(const char *spec, pare_dataset **dataset, pare_error *error) {
+    if (spec == NULL || dataset == NULL) {
+        return pare_fail(error, PARE_USAGE, "expected a SPEC and a place for the data set, found NULL");
+    }
     *dataset = NULL;
     size_t length = strlen(spec) + 1;
     pare_dataset *d = pare_alloc_zero(1, sizeof *d);

@@ -199,3 +199,26 @@ pare_status pare_graph_check(const pare_graph *graph, pare_error *error) {
     pare_arena_free(&check.arena);
     return status;
 }
+
+static pare_status check_finite(const pare_node *node, int index, pare_error *error) {
+    const pare_value *value = index >= 0 && (size_t)index < node->input_count ? node->inputs[index] : NULL;
+    if (value == NULL || value->data == NULL || value->quant != NULL || value->dtype != PARE_F32) {
+        return PARE_OK;
+    }
+    const float *elements = value->data;
+    for (size_t i = 0; i < value->data_bytes / sizeof *elements; i++) {
+        if (!isfinite(elements[i])) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected finite elements in \"%s\", found %g at %zu",
+                                  value->name, (double)elements[i], i);
+        }
+    }
+    return PARE_OK;
+}
+
+pare_status pare_graph_check_finite(const pare_graph *graph, pare_error *error) {
+    for (const pare_node *node = graph->first; node != NULL; node = node->next) {
+        PARE_TRY(check_finite(node, node->op->weight_input, error));
+        PARE_TRY(check_finite(node, node->op->bias_input, error));
+    }
+    return PARE_OK;
+}

@@ -5,11 +5,10 @@
 #include "pare/checked.h"
 
 bool pare_is_batch_mark(int64_t element, int64_t *k) {
-    int64_t distance = element - PARE_BATCH_MARK;
-    if (element < PARE_BATCH_MARK || distance < 1 || distance > (int64_t)1 << 31) {
+    if (element <= PARE_BATCH_MARK || element > PARE_BATCH_MARK + ((int64_t)1 << 31)) {
         return false;
     }
-    *k = distance;
+    *k = element - PARE_BATCH_MARK;
     return true;
 }
 

@@ -27,6 +27,9 @@ pare_quant *pare_graph_copy_quant(pare_graph *graph, const pare_quant *quant);
 bool pare_quant_equal(const pare_quant *a, const pare_quant *b);
 /* Attribute `name` of kind `kind`, made or overwritten; NULL when out of memory. */
 pare_attr *pare_node_put_attr(pare_graph *graph, pare_node *node, const char *name, pare_attr_kind kind);
+/* True where each output's shape is known, without open dimensions, and all
+ * outputs together take at most `limit` bytes. */
+bool pare_node_outputs_fit(const pare_node *node, size_t limit);
 /* True when an int64 element stands for a multiple of the batch; *k receives it. */
 bool pare_is_batch_mark(int64_t element, int64_t *k);
 

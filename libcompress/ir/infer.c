@@ -1,6 +1,27 @@
 /* Shapes and types in execution order; shape arithmetic is folded on the way,
  * for the operators that read sizes (Reshape, Slice, ...) want constants. */
+#include "ir/graph_internal.h"
+#include "pare/checked.h"
 #include "pare/op.h"
+
+#define FOLD_LIMIT ((size_t)64 << 20)
+
+bool pare_node_outputs_fit(const pare_node *node, size_t limit) {
+    size_t total = 0;
+    for (size_t i = 0; i < node->output_count; i++) {
+        const pare_value *value = node->outputs[i];
+        size_t bytes = 0;
+        if (value == NULL) {
+            continue;
+        }
+        if (!value->has_shape || pare_shape_has_batch(&value->shape) ||
+            !pare_shape_bytes(&value->shape, value->dtype, &bytes) || !pare_add_size(total, bytes, &total) ||
+            total > limit) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static bool has_live_output(const pare_node *node) {
     for (size_t i = 0; i < node->output_count; i++) {
@@ -44,7 +65,8 @@ static pare_status infer_node(pare_graph *graph, pare_node *node, pare_error *er
         PARE_TRY(node->op->check(node, error));
     }
     PARE_TRY(node->op->infer(graph, node, error));
-    return node->op->fold != NULL ? node->op->fold(graph, node, error) : PARE_OK;
+    bool folds = node->op->fold != NULL && pare_node_outputs_fit(node, FOLD_LIMIT);
+    return folds ? node->op->fold(graph, node, error) : PARE_OK;
 }
 
 pare_status pare_graph_infer(pare_graph *graph, pare_error *error) {

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "ir/lower_internal.h"
+#include "pare/bytes.h"
 
 /* `name` + `suffix`, changed until no value of the graph has it: values keep their names. */
 static void derived_name(const pare_lowering *lowering, const char *name, const char *suffix, char *text, size_t size) {
-    snprintf(text, size, "%.900s%s", name, suffix);
+    int kept = (int)pare_utf8_cut(name, 900); /* names stay well-formed, and below the limit of containers */
+    snprintf(text, size, "%.*s%s", kept, name, suffix);
     for (unsigned i = 1; pare_graph_find_value(lowering->graph, text) != NULL; i++) {
-        snprintf(text, size, "%.900s%s_%u", name, suffix, i);
+        snprintf(text, size, "%.*s%s_%u", kept, name, suffix, i);
     }
 }
 

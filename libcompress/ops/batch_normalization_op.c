@@ -5,6 +5,20 @@
 
 #include <math.h>
 
+/* A root of nothing or less would make weights of NaN or infinity. */
+static pare_status check_variance(const pare_node *node, pare_error *error) {
+    float epsilon = pare_node_float(node, "epsilon", 1e-5F), variance = 0;
+    for (size_t c = 0; op_float_at(node->inputs[4], c, &variance); c++) {
+        double sum = (double)variance + (double)epsilon;
+        if (!(sum > 0.0) || !isfinite(sum)) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT,
+                                  "expected variance + epsilon above 0 and finite, found %g + %g for channel %zu",
+                                  (double)variance, (double)epsilon, c);
+        }
+    }
+    return PARE_OK;
+}
+
 static pare_status batchnorm_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     PARE_TRY(op_check_rank(node, 0, 1, PARE_MAX_RANK, error));
     const pare_shape *x = &node->inputs[0]->shape;
@@ -16,6 +30,7 @@ static pare_status batchnorm_infer(pare_graph *graph, pare_node *node, pare_erro
                                   (long long)channels);
         }
     }
+    PARE_TRY(check_variance(node, error));
     for (size_t i = 1; i < node->output_count; i++) {
         const pare_value *value = node->outputs[i];
         if (value != NULL && (value->use_count > 0 || value->is_output)) {

@@ -8,6 +8,9 @@ static pare_dtype target(const pare_node *node) {
 
 static pare_status cast_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;
+    if (op_input(node, 1) == NULL && pare_node_attr(node, "to") == NULL) {
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected attribute to, found none");
+    }
     if (pare_dtype_bytes(target(node)) == 0) {
         return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected a number type that Pare knows, found type %lld",
                               (long long)target(node));

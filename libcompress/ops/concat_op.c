@@ -1,6 +1,12 @@
 /* Concat: tensors side by side along one axis. */
 #include "op_helpers.h"
 
+static pare_status concat_check(const pare_node *node, pare_error *error) {
+    return pare_node_attr(node, "axis") != NULL
+               ? PARE_OK
+               : pare_node_fail(node, error, PARE_BAD_INPUT, "expected attribute axis, found none");
+}
+
 static pare_status concat_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;
     pare_shape y = node->inputs[0]->shape;
@@ -109,6 +115,7 @@ PARE_DEFINE_OP(Concat) = {.name = "Concat",
                           .quant = PARE_QUANT_JOIN,
                           .weight_input = -1,
                           .bias_input = -1,
+                          .check = concat_check,
                           .infer = concat_infer,
                           .fold = concat_fold,
                           .lower = concat_lower,

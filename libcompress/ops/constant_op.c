@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define LARGEST ((size_t)64 << 20)
+#define LARGEST OP_LARGEST_CONSTANT
 
 /* --- Constant --------------------------------------------------------------- */
 
@@ -200,59 +200,85 @@ PARE_DEFINE_OP(ConstantOfShape) = {.name = "ConstantOfShape",
 
 /* --- Range: start, limit, delta ---------------------------------------------- */
 
-static pare_status range_count(const pare_node *node, double *start, double *delta, int64_t *count, pare_error *error) {
-    double bounds[3];
+typedef struct range {
+    bool whole; /* integers, which doubles would round */
+    int64_t start, delta;
+    double real_start, real_delta;
+    int64_t count;
+} range;
+
+/* Steps of `delta` from `start` that stay before `limit`. */
+static uint64_t whole_steps(int64_t start, int64_t limit, int64_t delta) {
+    if (delta > 0 ? limit <= start : limit >= start) {
+        return 0;
+    }
+    uint64_t distance = delta > 0 ? (uint64_t)limit - (uint64_t)start : (uint64_t)start - (uint64_t)limit;
+    return (distance - 1) / (delta > 0 ? (uint64_t)delta : 0 - (uint64_t)delta) + 1;
+}
+
+static pare_status read_range(const pare_node *node, range *found, pare_error *error) {
+    int64_t whole[3] = {0};
+    float real[3] = {0};
+    found->whole = !op_is_float(node->inputs[0]->dtype);
     for (size_t i = 0; i < 3; i++) {
         const pare_value *value = node->inputs[i];
-        float real = 0;
-        int64_t integer = 0;
-        bool whole = op_int_at(value, 0, &integer);
-        if (!(whole || op_float_at(value, 0, &real)) || op_is_batch_mark(integer)) {
+        bool known = found->whole ? op_int_at(value, 0, &whole[i]) : op_float_at(value, 0, &real[i]);
+        if (value->dtype != node->inputs[0]->dtype) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected inputs of one type, found %s and %s",
+                                  pare_dtype_name(node->inputs[0]->dtype), pare_dtype_name(value->dtype));
+        }
+        if (!known || op_is_batch_mark(whole[i])) {
             return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected input \"%s\" to be constant, found other",
                                   value->name);
         }
-        bounds[i] = whole ? (double)integer : (double)real;
     }
-    double steps = ceil((bounds[1] - bounds[0]) / bounds[2]);
+    found->start = whole[0], found->delta = whole[2];
+    found->real_start = (double)real[0], found->real_delta = (double)real[2];
+    double steps = 0;
+    if (found->whole ? found->delta == 0 : real[2] == 0) {
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected a delta other than 0, found 0");
+    }
+    if (found->whole) {
+        steps = (double)whole_steps(whole[0], whole[1], whole[2]);
+    } else {
+        steps = ceil(((double)real[1] - found->real_start) / found->real_delta);
+    }
     if (!(fabs(steps) < (double)(LARGEST / 8))) {
         return pare_node_fail(node, error, PARE_LIMIT, "expected fewer than %zu elements, found %g", LARGEST / 8,
                               steps);
     }
-    *start = bounds[0];
-    *delta = bounds[2];
-    *count = steps > 0 ? (int64_t)steps : 0;
+    found->count = steps > 0 ? (int64_t)steps : 0;
     return PARE_OK;
 }
 
 static pare_status range_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;
-    double start = 0, delta = 0;
+    range found;
     pare_shape y = {.rank = 1};
-    PARE_TRY(range_count(node, &start, &delta, &y.dims[0], error));
+    PARE_TRY(read_range(node, &found, error));
+    y.dims[0] = found.count;
     return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
 }
 
 static pare_status range_fold(pare_graph *graph, pare_node *node, pare_error *error) {
     const pare_value *y = op_output(node, 0);
-    double start = 0, delta = 0;
-    int64_t count = 0;
+    range found;
     if (y == NULL || (y->dtype != PARE_S64 && y->dtype != PARE_S32 && y->dtype != PARE_F32)) {
         return PARE_OK;
     }
-    PARE_TRY(range_count(node, &start, &delta, &count, error));
-    size_t bytes = (size_t)count * pare_dtype_bytes(y->dtype);
+    PARE_TRY(read_range(node, &found, error));
+    size_t bytes = (size_t)found.count * pare_dtype_bytes(y->dtype);
     void *data = pare_alloc(bytes);
     if (data == NULL) {
         return pare_fail_memory(error, bytes);
     }
-    for (int64_t i = 0; i < count; i++) {
-        double element = start + (double)i * delta;
+    for (int64_t i = 0; i < found.count; i++) {
         if (y->dtype == PARE_S64) {
-            ((int64_t *)data)[i] = (int64_t)element;
+            ((int64_t *)data)[i] = (int64_t)((uint64_t)found.start + (uint64_t)i * (uint64_t)found.delta);
         } else if (y->dtype == PARE_S32) {
-            ((int32_t *)data)[i] = (int32_t)element;
+            ((int32_t *)data)[i] = (int32_t)(found.start + i * found.delta);
         } else {
-            ((float *)data)[i] = (float)element;
+            ((float *)data)[i] = (float)(found.real_start + (double)i * found.real_delta);
         }
     }
     pare_status status = op_make_constant(graph, node, 0, data, bytes, error);

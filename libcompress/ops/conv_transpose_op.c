@@ -20,7 +20,7 @@ static pare_status read_list(const pare_node *node, const char *name, size_t exp
     for (size_t i = 0; i < expected; i++) {
         values[i] = count != 0 ? listed[i] : fallback;
         if (values[i] < 0 || values[i] > INT32_MAX) {
-            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected %s of at least 0, found %lld", name,
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected %s from 0 to %d, found %lld", name, INT32_MAX,
                                   (long long)values[i]);
         }
     }
@@ -32,10 +32,16 @@ static pare_status read_list(const pare_node *node, const char *name, size_t exp
 
 static pare_status axis_extent(const pare_node *node, transposed_window *window, int32_t axis, int64_t input,
                                bool sized, int64_t wanted, pare_error *error) {
-    const char *auto_pad = pare_node_string(node, "auto_pad", "NOTSET");
-    bool same = strncmp(auto_pad, "SAME_", 5) == 0;
-    int64_t full = window->stride[axis] * (input - 1) + window->extra[axis] +
-                   (window->kernel[axis] - 1) * window->dilation[axis] + 1;
+    op_auto_pad mode = OP_PAD_EXPLICIT;
+    int64_t spread = 0, taps = 0, full = 0;
+    PARE_TRY(op_auto_pad_read(node, &mode, error));
+    bool same = mode == OP_PAD_SAME_UPPER || mode == OP_PAD_SAME_LOWER;
+    if (input < 1 || window->kernel[axis] < 1 || !pare_mul_i64(window->stride[axis], input - 1, &spread) ||
+        !pare_mul_i64(window->kernel[axis] - 1, window->dilation[axis], &taps) ||
+        !pare_add_i64(spread, taps + 1 + window->extra[axis], &full)) {
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected positive, fixed extents, found %lld under %lld",
+                              (long long)input, (long long)window->kernel[axis]);
+    }
     if (sized || same) {
         int64_t output = sized ? wanted : input * window->stride[axis];
         int64_t total = full - output;
@@ -43,15 +49,15 @@ static pare_status axis_extent(const pare_node *node, transposed_window *window,
             window->extra[axis] -= total;
             total = 0;
         }
-        bool upper = strcmp(auto_pad, "SAME_UPPER") == 0;
+        bool upper = mode == OP_PAD_SAME_UPPER;
         window->before[axis] = upper ? total / 2 : total - total / 2;
         window->after[axis] = total - window->before[axis];
         window->extent[axis] = output;
     } else {
         window->extent[axis] = full - window->before[axis] - window->after[axis];
     }
-    if (window->stride[axis] < 1 || window->dilation[axis] < 1 || window->kernel[axis] < 1 || input < 1 ||
-        window->extent[axis] < 1 || window->extent[axis] > INT32_MAX) {
+    if (window->stride[axis] < 1 || window->dilation[axis] < 1 || window->extent[axis] < 1 ||
+        window->extent[axis] > INT32_MAX) {
         return pare_node_fail(node, error, PARE_BAD_INPUT, "expected positive, fixed extents, found %lld to %lld",
                               (long long)input, (long long)window->extent[axis]);
     }

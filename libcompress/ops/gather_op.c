@@ -3,6 +3,18 @@
 
 #include <string.h>
 
+/* Constant indices are checked here, computed ones by the kernel. */
+static pare_status check_indices(const pare_node *node, int64_t extent, pare_error *error) {
+    int64_t index = 0;
+    for (size_t i = 0; op_int_at(node->inputs[1], i, &index); i++) {
+        if ((index < -extent || index >= extent) && !op_is_batch_mark(index)) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected indices in [%lld, %lld), found %lld",
+                                  (long long)-extent, (long long)extent, (long long)index);
+        }
+    }
+    return PARE_OK;
+}
+
 static pare_status gather_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;
     const pare_value *x = node->inputs[0], *indices = node->inputs[1];
@@ -19,6 +31,7 @@ static pare_status gather_infer(pare_graph *graph, pare_node *node, pare_error *
         return pare_node_fail(node, error, PARE_BAD_INPUT, "expected indices of type int32 or int64, found %s",
                               pare_dtype_name(indices->dtype));
     }
+    PARE_TRY(check_indices(node, x->shape.dims[axis], error));
     pare_shape y = {.rank = rank};
     for (int32_t a = 0; a < rank; a++) {
         y.dims[a] = a < axis                         ? x->shape.dims[a]

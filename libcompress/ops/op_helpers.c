@@ -268,8 +268,8 @@ static pare_status window_attr(const pare_node *node, const char *name, size_t e
     for (size_t i = 0; i < expected; i++) {
         values[i] = count == 0 ? fallback : listed[i];
         if (values[i] < low || values[i] > INT32_MAX) {
-            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected %s of at least %lld, found %lld", name,
-                                  (long long)low, (long long)values[i]);
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected %s from %lld to %d, found %lld", name,
+                                  (long long)low, INT32_MAX, (long long)values[i]);
         }
     }
     return PARE_OK;
@@ -285,6 +285,30 @@ static void window_same(op_window *window, int32_t axis, int64_t input, bool upp
     window->after[axis] = total - window->before[axis];
 }
 
+pare_status op_auto_pad_read(const pare_node *node, op_auto_pad *mode, pare_error *error) {
+    static const char *const words[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"};
+    const char *found = pare_node_string(node, "auto_pad", "");
+    for (int i = 0; i < 4; i++) {
+        if (found[0] == '\0' || strcmp(found, words[i]) == 0) {
+            *mode = (op_auto_pad)i;
+            return PARE_OK;
+        }
+    }
+    return pare_node_fail(node, error, PARE_BAD_INPUT,
+                          "expected auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER, found %.40s", found);
+}
+
+pare_status op_auto_pad_agrees(const pare_node *node, op_auto_pad mode, int64_t before, int64_t after,
+                               const op_window *window, int32_t axis, pare_error *error) {
+    bool agrees = mode == OP_PAD_EXPLICIT || (before == 0 && after == 0) ||
+                  (before == window->before[axis] && after == window->after[axis]);
+    return agrees ? PARE_OK
+                  : pare_node_fail(node, error, PARE_BAD_INPUT,
+                                   "expected pads or auto_pad %s, found both: %lld and %lld instead of %lld and %lld",
+                                   pare_node_string(node, "auto_pad", ""), (long long)before, (long long)after,
+                                   (long long)window->before[axis], (long long)window->after[axis]);
+}
+
 pare_status op_window_read(const pare_node *node, const pare_shape *x, const int64_t *kernel, bool ceil_mode,
                            op_window *window, pare_error *error) {
     int32_t spatial = x->rank - 2;
@@ -295,9 +319,9 @@ pare_status op_window_read(const pare_node *node, const pare_shape *x, const int
     PARE_TRY(window_attr(node, "strides", count, 1, 1, window->stride + first, error));
     PARE_TRY(window_attr(node, "dilations", count, 1, 1, window->dilation + first, error));
     PARE_TRY(window_attr(node, "pads", 2 * count, 0, 0, pads, error));
-    const char *auto_pad = pare_node_string(node, "auto_pad", "NOTSET");
-    bool same = strncmp(auto_pad, "SAME_", 5) == 0;
-    bool valid = strcmp(auto_pad, "VALID") == 0;
+    op_auto_pad mode = OP_PAD_EXPLICIT;
+    PARE_TRY(op_auto_pad_read(node, &mode, error));
+    bool same = mode == OP_PAD_SAME_UPPER || mode == OP_PAD_SAME_LOWER;
     for (int32_t i = 0; i < spatial; i++) {
         int32_t axis = first + i;
         int64_t input = x->dims[2 + i];
@@ -308,11 +332,12 @@ pare_status op_window_read(const pare_node *node, const pare_shape *x, const int
                                   (long long)input, (long long)kernel[i]);
         }
         if (same) {
-            window_same(window, axis, input, strcmp(auto_pad, "SAME_UPPER") == 0);
-        } else if (!valid) {
+            window_same(window, axis, input, mode == OP_PAD_SAME_UPPER);
+        } else if (mode == OP_PAD_EXPLICIT) {
             window->before[axis] = pads[i];
             window->after[axis] = pads[spatial + i];
         }
+        PARE_TRY(op_auto_pad_agrees(node, mode, pads[i], pads[spatial + i], window, axis, error));
         window->extent[axis] =
             pare_window_extent(input, window->kernel[axis], window->stride[axis], window->dilation[axis],
                                window->before[axis], window->after[axis], ceil_mode && !same);

@@ -46,11 +46,25 @@ pare_status op_check_rank(const pare_node *node, size_t input, int32_t low, int3
 /* Shape with `rank` dimensions copied from an array. */
 pare_shape op_shape(int32_t rank, const int64_t *dims);
 
+/* Bytes of one constant that an operator makes. */
+#define OP_LARGEST_CONSTANT ((size_t)64 << 20)
+
 /* --- windows of convolutions and pools, brought to two dimensions ---------- */
 typedef struct op_window {
     int64_t kernel[2], stride[2], dilation[2], before[2], after[2], extent[2];
     int32_t spatial; /* 1 or 2, of the node; the first axis is a dummy where it is 1 */
 } op_window;
+typedef enum op_auto_pad {
+    OP_PAD_EXPLICIT = 0, /* by the attribute pads */
+    OP_PAD_VALID,
+    OP_PAD_SAME_UPPER,
+    OP_PAD_SAME_LOWER
+} op_auto_pad;
+/* PARE_BAD_INPUT for a word that ONNX does not define. */
+pare_status op_auto_pad_read(const pare_node *node, op_auto_pad *mode, pare_error *error);
+/* Where auto_pad decides, pads must be zeros (as exporters write) or agree. */
+pare_status op_auto_pad_agrees(const pare_node *node, op_auto_pad mode, int64_t before, int64_t after,
+                               const op_window *window, int32_t axis, pare_error *error);
 /* Reads strides, dilations, pads, auto_pad; `kernel` gives the kernel's extents.
  * x is [N, C, spatial...]. */
 pare_status op_window_read(const pare_node *node, const pare_shape *x, const int64_t *kernel, bool ceil_mode,

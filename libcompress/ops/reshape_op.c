@@ -22,7 +22,7 @@ static bool same_elements(const pare_shape *a, const pare_shape *b, bool *open_d
     bool left_open = false, right_open = false;
     bool same = op_symbolic_elements(a, &left, &left_open) && op_symbolic_elements(b, &right, &right_open);
     *open_differs = left_open && !right_open;
-    return same && left == right;
+    return same && left == right && (left_open || !right_open);
 }
 
 static pare_status read_target(const pare_node *node, pare_shape *y, int32_t *unknown, pare_error *error) {

@@ -18,6 +18,14 @@ static pare_status compared(pare_lowering *lowering, const pare_node *node, pare
     return op_emit_binary(lowering, node, kind, a, b, op_identity, *mask, error);
 }
 
+/* What lowering makes up for a node, in bytes: a small file must not ask for gigabytes. */
+static pare_status check_made_up(const pare_node *node, int64_t elements, size_t size, pare_error *error) {
+    return elements <= (int64_t)(OP_LARGEST_CONSTANT / size)
+               ? PARE_OK
+               : pare_node_fail(node, error, PARE_LIMIT, "expected at most %zu elements, found %lld",
+                                OP_LARGEST_CONSTANT / size, (long long)elements);
+}
+
 /* 0, 1, 2, ... count - 1 along one axis of a shape of ones. */
 static pare_status counting(pare_lowering *lowering, const pare_node *node, int32_t rank, int32_t axis, int64_t count,
                             uint32_t *tensor, pare_error *error) {
@@ -25,6 +33,7 @@ static pare_status counting(pare_lowering *lowering, const pare_node *node, int3
     for (int32_t a = 0; a < rank; a++) {
         shape.dims[a] = a == axis ? count : 1;
     }
+    PARE_TRY(check_made_up(node, count, sizeof(int64_t), error));
     int64_t *numbers = pare_alloc_zero((size_t)count, sizeof *numbers);
     if (numbers == NULL) {
         return pare_fail_memory(error, (size_t)count * sizeof *numbers);
@@ -60,6 +69,7 @@ static pare_status trilu_lower(pare_lowering *lowering, const pare_node *node, p
         return pare_node_fail(node, error, PARE_UNSUPPORTED,
                               "expected a constant diagonal, found one that is computed");
     }
+    PARE_TRY(check_made_up(node, rows * columns, 1, error));
     bool upper = pare_node_int(node, "upper", 1) != 0;
     uint8_t *keep = pare_shape_elements(&plane, &count) ? pare_alloc_zero(count, 1) : NULL;
     if (keep == NULL) {

@@ -68,6 +68,8 @@ static pare_status read_slice(const pare_node *node, slice_range *range, pare_er
         return pare_node_fail(node, error, PARE_BAD_INPUT,
                               "expected as many ends, axes and steps as starts (%zu), found other", count);
     }
+    uint32_t mask = 0;
+    PARE_TRY(op_axis_mask(node, axes, axis_count, x->rank, &mask, error));
     whole(x, range);
     for (size_t i = 0; i < count; i++) {
         int32_t axis = (int32_t)i;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pare/bytes.h"
 #include "pare/passes.h"
 #include "passes/pass_helpers.h"
 
@@ -114,7 +115,7 @@ static bool finish(folding *fold) {
         return pass_replace_constant(graph, node, 2, &row, bias, outputs * sizeof *bias) != NULL;
     }
     char name[1100];
-    snprintf(name, sizeof name, "%.1024s_bias", node->name);
+    snprintf(name, sizeof name, "%.*s_bias", (int)pare_utf8_cut(node->name, 1000), node->name);
     pare_value *made = pare_graph_adopt_constant(graph, name, PARE_F32, &row, bias, outputs * sizeof *bias);
     if (made == NULL || !pare_graph_grow_inputs(graph, node, 3)) {
         return false;

@@ -9,6 +9,9 @@
 #include "passes/pass_helpers.h"
 
 #define DEFAULT_LIMIT ((size_t)64 << 20)
+#define LIMITS_TOGETHER 4
+/* Sizes and indices fold even when nothing else does any more: shapes hang on them. */
+#define ALWAYS_FOLDED ((size_t)1024)
 
 static bool has_live_output(const pare_node *node) {
     for (size_t i = 0; i < node->output_count; i++) {
@@ -19,20 +22,15 @@ static bool has_live_output(const pare_node *node) {
     return false;
 }
 
-/* Known and small enough, for each output. */
-static bool fits(const pare_node *node, size_t limit) {
-    for (size_t i = 0; i < node->output_count; i++) {
-        const pare_value *value = node->outputs[i];
-        size_t bytes = 0;
-        if (value == NULL) {
-            continue;
-        }
-        if (!value->has_shape || pare_shape_has_batch(&value->shape) ||
-            !pare_shape_bytes(&value->shape, value->dtype, &bytes) || bytes > limit) {
-            return false;
-        }
+/* Constants that fold one out of another could fill the machine from a file of
+ * a few kilobytes, so their sum is bounded too. */
+static size_t fold_budget(const pare_graph *graph, size_t limit) {
+    size_t own = 0;
+    for (size_t i = 0; i < graph->value_count; i++) {
+        own += graph->values[i]->data != NULL ? graph->values[i]->data_bytes : 0;
     }
-    return true;
+    own = own > graph->folded_bytes ? own - graph->folded_bytes : 0;
+    return own + LIMITS_TOGETHER * limit;
 }
 
 /* A shape may also be folded where a dimension is open, so its own limit is its rank. */
@@ -42,12 +40,12 @@ static bool may_fold_by_operator(const pare_node *node, size_t limit) {
             return false; /* rounding to a grid is the runtime's part */
         }
     }
-    return node->op->fold != NULL && fits(node, limit);
+    return node->op->fold != NULL && pare_node_outputs_fit(node, limit);
 }
 
 static bool may_run(const pare_node *node, size_t limit) {
     size_t constants = 0;
-    if (node->op->lower == NULL || !fits(node, limit) || pass_is(node, "Identity")) {
+    if (node->op->lower == NULL || !pare_node_outputs_fit(node, limit) || pass_is(node, "Identity")) {
         return false;
     }
     for (size_t i = 0; i < node->input_count; i++) {
@@ -183,11 +181,16 @@ static pare_status infer_and_fold_node(pare_graph *graph, pare_node *node, size_
 
 pare_status pare_fold_constants(pare_graph *graph, size_t limit_bytes, bool *changed, pare_error *error) {
     size_t limit = limit_bytes != 0 ? limit_bytes : DEFAULT_LIMIT;
+    size_t budget = fold_budget(graph, limit);
     for (pare_node *node = graph->first; node != NULL; node = node->next) {
         if (!has_live_output(node)) {
             continue;
         }
-        PARE_TRY(infer_and_fold_node(graph, node, limit, error));
+        size_t left = budget > graph->folded_bytes ? budget - graph->folded_bytes : 0;
+        size_t most = left < limit ? left : limit;
+        size_t used = graph->arena.used;
+        PARE_TRY(infer_and_fold_node(graph, node, most > ALWAYS_FOLDED ? most : ALWAYS_FOLDED, error));
+        graph->folded_bytes += graph->arena.used - used;
         *changed = *changed || !has_live_output(node);
     }
     return PARE_OK;

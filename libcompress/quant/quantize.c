@@ -188,9 +188,10 @@ static pare_status quantize_activations(quantization *q, pare_error *error) {
 }
 
 static pare_status prepare(pare_graph *graph, const pare_quantize_options *options, pare_error *error) {
-    bool changed;
+    bool changed = false;
     PARE_TRY(pare_fold_batchnorm(graph, &changed, error));
     PARE_TRY(pare_simplify(graph, error));
+    PARE_TRY(pare_graph_check_finite(graph, error));
     PARE_TRY(check_exclusions(graph, options, error));
     return options->equalize ? equalize_layers(graph, error) : PARE_OK;
 }
@@ -220,7 +221,7 @@ pare_status pare_quantize(pare_graph *graph, pare_dataset *dataset, const pare_p
     if (status == PARE_OK) {
         status = options->activations_float ? quantize_weights_only(&q, error) : quantize_activations(&q, error);
     }
-    bool changed;
+    bool changed = false;
     if (status == PARE_OK) {
         status = pare_remove_dead(graph, &changed, error); /* the float weights */
     }

@@ -26,6 +26,8 @@ pare_status pare_onednn_pack(const dnnl_memory_desc_t *from, const void *data, c
     dnnl_memory_t source = NULL, target = NULL;
     dnnl_stream_t stream = NULL;
     size_t bytes = dnnl_memory_desc_get_size(to);
+    *packed = NULL;
+    PARE_TRY(pare_onednn_headroom(error));
     *packed = pare_alloc(bytes);
     if (*packed == NULL) {
         return pare_fail_memory(error, bytes);
@@ -60,6 +62,8 @@ pare_status pare_onednn_pack(const dnnl_memory_desc_t *from, const void *data, c
 }
 
 pare_status pare_onednn_step_create(const_dnnl_primitive_desc_t primitive, pare_onednn_step **step, pare_error *error) {
+    *step = NULL;
+    PARE_TRY(pare_onednn_headroom(error));
     *step = pare_alloc_zero(1, sizeof **step);
     if (*step == NULL) {
         return pare_fail_memory(error, sizeof **step);
@@ -194,6 +198,10 @@ pare_status pare_onednn_describe(const_dnnl_op_desc_t operation, dnnl_post_ops_t
     dnnl_primitive_attr_t attributes = NULL;
     *primitive = NULL;
     dnnl_status_t status = pare_onednn_attributes(&attributes, operations);
+    if (status == dnnl_success && pare_onednn_headroom(error) != PARE_OK) {
+        dnnl_primitive_attr_destroy(attributes);
+        return PARE_LIMIT;
+    }
     if (status == dnnl_success) {
         status = dnnl_primitive_desc_create(primitive, operation, attributes, pare_onednn_engine(), NULL);
         dnnl_primitive_attr_destroy(attributes);

@@ -4,10 +4,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "onednn_kernels.h"
 #include "pare/checked.h"
 #include "pare/memory.h"
+
+/* More than the code and tables of any one primitive. */
+#define HEADROOM ((size_t)16 << 20)
 
 static dnnl_engine_t shared_engine;
 static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
@@ -33,6 +37,15 @@ static void write_version(void) {
 const char *pare_onednn_version(void) {
     pthread_once(&version_once, write_version);
     return version_text;
+}
+
+pare_status pare_onednn_headroom(pare_error *error) {
+    void *block = mmap(NULL, HEADROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+        return pare_fail_memory(error, HEADROOM);
+    }
+    munmap(block, HEADROOM);
+    return PARE_OK;
 }
 
 pare_status pare_onednn_status(dnnl_status_t status, const char *what, pare_error *error) {

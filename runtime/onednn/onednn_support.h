@@ -39,6 +39,9 @@ typedef struct pare_onednn_step {
 
 /* The process's one CPU engine; NULL when it could not be made. */
 dnnl_engine_t pare_onednn_engine(void);
+/* PARE_LIMIT where little memory is left: oneDNN crashes where it gets none for
+ * the code that it generates, so it is not asked then. */
+pare_status pare_onednn_headroom(pare_error *error);
 /* PARE_LIMIT for lack of memory, PARE_UNSUPPORTED without a message where the
  * library has no implementation, PARE_INTERNAL otherwise. */
 pare_status pare_onednn_status(dnnl_status_t status, const char *what, pare_error *error);

@@ -82,7 +82,7 @@ static void whole_models_pass(void **state) {
     }
 }
 
-static void row64_shapes_and_types(void **state) {
+static void row_64_shapes_and_types(void **state) {
     (void)state;
     copied c = copy_of(sample_smallest());
     pare_model_tensor kept = c.tensors[0];
@@ -112,7 +112,7 @@ static void row64_shapes_and_types(void **state) {
     drop(&c);
 }
 
-static void row64_quantization(void **state) {
+static void row_64_quantization(void **state) {
     (void)state;
     copied c = copy_of(sample_integer());
     uint32_t weights = find_constant(&c, PARE_S8);
@@ -146,7 +146,7 @@ static void row64_quantization(void **state) {
     drop(&c);
 }
 
-static void row65_constants(void **state) {
+static void row_65_constants(void **state) {
     (void)state;
     copied c = copy_of(sample_integer());
     uint32_t weights = find_constant(&c, PARE_S8);
@@ -179,7 +179,7 @@ static void row65_constants(void **state) {
     drop(&c);
 }
 
-static void row66_nodes(void **state) {
+static void row_66_nodes(void **state) {
     (void)state;
     copied c = copy_of(sample_integer());
     uint32_t first = find_node(&c, PARE_OP_CONV);
@@ -237,7 +237,7 @@ static void attribute(copied *c, uint32_t opcode, size_t word, int32_t value) {
     free(words);
 }
 
-static void row67_attribute_ranges(void **state) {
+static void row_67_attribute_ranges(void **state) {
     (void)state;
     static const struct {
         uint32_t opcode, word;
@@ -339,7 +339,7 @@ static void integer_forms(void **state) {
 }
 
 /* Row 86: a sum of products that 32 bits may not hold. */
-static void row86_long_integer_sums(void **state) {
+static void row_86_long_integer_sums(void **state) {
     (void)state;
     for (int64_t length = 66311; length <= 66312; length++) {
         pare_error error = {0};
@@ -373,10 +373,10 @@ static void row86_long_integer_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_models_pass),  cmocka_unit_test(row64_shapes_and_types),
-        cmocka_unit_test(row64_quantization), cmocka_unit_test(row65_constants),
-        cmocka_unit_test(row66_nodes),        cmocka_unit_test(row67_attribute_ranges),
-        cmocka_unit_test(integer_forms),      cmocka_unit_test(row86_long_integer_sums),
+        cmocka_unit_test(whole_models_pass),   cmocka_unit_test(row_64_shapes_and_types),
+        cmocka_unit_test(row_64_quantization), cmocka_unit_test(row_65_constants),
+        cmocka_unit_test(row_66_nodes),        cmocka_unit_test(row_67_attribute_ranges),
+        cmocka_unit_test(integer_forms),       cmocka_unit_test(row_86_long_integer_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

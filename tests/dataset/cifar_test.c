@@ -49,7 +49,7 @@ static void cifar100_takes_the_fine_label(void **state) {
     refuses(make_spec("cifar10", "c.bin", NULL, ""), PARE_BAD_INPUT, "multiple of 3073 bytes (CIFAR-10 records)");
 }
 
-static void cifar_size_label_and_missing_batch(void **state) {
+static void row_73_cifar_size_label_and_missing_batch(void **state) {
     (void)state;
     static uint8_t record[RECORD];
     fill_record(record, 1, 10, 0);
@@ -69,11 +69,31 @@ static void cifar_size_label_and_missing_batch(void **state) {
     refuses("cifar10:/", PARE_BAD_INPUT, "/");
 }
 
+static void row_73_cifar100_size_and_label(void **state) {
+    (void)state;
+    static uint8_t record[2 * (RECORD + 1)];
+    fill_record(record, 2, 100, 0);
+    fill_record(record + RECORD + 1, 2, 255, 0);
+    put_file("e.bin", record, sizeof record);
+    pare_dataset *d = must_open(make_spec("cifar100", "e.bin", NULL, ""));
+    pare_sample sample = {0};
+    pare_error error = {0};
+    assert_fails(pare_dataset_read(d, 0, &sample, &error), PARE_BAD_INPUT, &error, "label below 100, found 100");
+    assert_fails(pare_dataset_read(d, 1, &sample, &error), PARE_BAD_INPUT, &error, "label below 100, found 255");
+    pare_sample_free(&sample);
+    pare_dataset_close(d);
+    put_file("odd.bin", record, 2 * RECORD); /* whole records, but of CIFAR-10 */
+    refuses(make_spec("cifar100", "odd.bin", NULL, ""), PARE_BAD_INPUT, "multiple of 3074 bytes (CIFAR-100 records)");
+    put_file("long.bin", record, sizeof record - 1);
+    refuses(make_spec("cifar100", "long.bin", NULL, ""), PARE_BAD_INPUT, "found 6147");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cifar10_joins_batches_and_interleaves_colours),
         cmocka_unit_test(cifar100_takes_the_fine_label),
-        cmocka_unit_test(cifar_size_label_and_missing_batch),
+        cmocka_unit_test(row_73_cifar_size_label_and_missing_batch),
+        cmocka_unit_test(row_73_cifar100_size_and_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

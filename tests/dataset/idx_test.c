@@ -56,7 +56,7 @@ static void idx_reads_images_and_labels(void **state) {
     pare_dataset_close(d);
 }
 
-static void gzip_with_several_members_equals_plain(void **state) {
+static void row_72_gzip_members_and_truncation(void **state) {
     (void)state;
     put_usual();
     uint8_t file[1024], joined[4096];
@@ -84,7 +84,7 @@ static void gzip_with_several_members_equals_plain(void **state) {
     free(b);
 }
 
-static void gzip_bomb_stops_at_what_the_header_says(void **state) {
+static void row_72_gzip_bomb_stops_at_what_the_header_says(void **state) {
     (void)state;
     size_t bytes = (size_t)24 << 20, packed;
     uint8_t *zeros = calloc(bytes, 1);
@@ -101,7 +101,7 @@ static void gzip_bomb_stops_at_what_the_header_says(void **state) {
     free(zeros);
 }
 
-static void idx_magic_type_and_rank_are_checked(void **state) {
+static void row_72_idx_magic_type_and_rank(void **state) {
     (void)state;
     uint8_t file[1024];
     size_t bytes = make_images(file, 8, 3, 2, 2 * SIDE_BYTES);
@@ -118,7 +118,7 @@ static void idx_magic_type_and_rank_are_checked(void **state) {
     refuses(make_spec("idx", "bad", NULL, ""), PARE_UNSUPPORTED, "found 0x0d");
 }
 
-static void idx_short_long_and_overflowing_files_are_refused(void **state) {
+static void row_72_idx_short_long_and_overflowing_files(void **state) {
     (void)state;
     uint8_t file[1024];
     size_t bytes = make_images(file, 8, 3, 2, 2 * SIDE_BYTES);
@@ -135,7 +135,50 @@ static void idx_short_long_and_overflowing_files_are_refused(void **state) {
     refuses(make_spec("idx", "bad", NULL, ""), PARE_BAD_INPUT, "empty set");
 }
 
-static void idx_labels_must_match_the_images(void **state) {
+/* Sizes of 2^32 - 1 in each dimension, with and without an element. */
+static void row_72_idx_count_times_size(void **state) {
+    (void)state;
+    uint8_t file[64];
+    for (uint8_t rank = 1; rank <= 4; rank++) {
+        uint8_t magic[4] = {0, 0, 8, rank};
+        memset(file, 0xff, sizeof file);
+        memcpy(file, magic, 4);
+        put_file("bad", file, 4 + 4u * rank);
+        pare_dataset *d = NULL;
+        pare_error error = {0};
+        pare_status status = pare_dataset_open(make_spec("idx", "bad", NULL, ""), &d, &error);
+        assert_true(status == PARE_BAD_INPUT || status == PARE_UNSUPPORTED);
+        assert_null(d);
+        memset(file + 8, 0, sizeof file - 8); /* 2^32 - 1 samples of nothing */
+        put_file("bad", file, 4 + 4u * rank);
+        status = pare_dataset_open(make_spec("idx", "bad", NULL, ""), &d, &error);
+        assert_true(status == PARE_BAD_INPUT || status == PARE_UNSUPPORTED);
+        assert_null(d);
+    }
+}
+
+static void row_72_idx_gzip_shorter_or_longer_than_its_header(void **state) {
+    (void)state;
+    uint8_t file[1024];
+    size_t bytes = make_images(file, 8, 3, 4, 4 * SIDE_BYTES), packed;
+    uint8_t *gz = gzip(file, bytes - 1, &packed);
+    put_file("short.gz", gz, packed);
+    refuses(make_spec("idx", "short.gz", NULL, ""), PARE_BAD_INPUT, "");
+    free(gz);
+    gz = gzip(file, bytes + 1, &packed);
+    put_file("long.gz", gz, packed);
+    refuses(make_spec("idx", "long.gz", NULL, ""), PARE_BAD_INPUT, "more than 40 bytes");
+    for (size_t cut = 0; cut < packed; cut++) { /* truncated anywhere */
+        put_file("cut.gz", gz, cut);
+        refuses(make_spec("idx", "cut.gz", NULL, ""), PARE_BAD_INPUT, "cut.gz");
+    }
+    gz[packed - 8] ^= 1; /* the checksum */
+    put_file("crc.gz", gz, packed);
+    refuses(make_spec("idx", "crc.gz", NULL, ""), PARE_BAD_INPUT, "crc.gz");
+    free(gz);
+}
+
+static void row_72_idx_labels_and_images_differ(void **state) {
     (void)state;
     put_usual();
     put_labels("fewer", IMAGES - 1);
@@ -254,11 +297,13 @@ static void failed_allocations_are_reported_and_leak_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idx_reads_images_and_labels),
-        cmocka_unit_test(gzip_with_several_members_equals_plain),
-        cmocka_unit_test(gzip_bomb_stops_at_what_the_header_says),
-        cmocka_unit_test(idx_magic_type_and_rank_are_checked),
-        cmocka_unit_test(idx_short_long_and_overflowing_files_are_refused),
-        cmocka_unit_test(idx_labels_must_match_the_images),
+        cmocka_unit_test(row_72_gzip_members_and_truncation),
+        cmocka_unit_test(row_72_gzip_bomb_stops_at_what_the_header_says),
+        cmocka_unit_test(row_72_idx_magic_type_and_rank),
+        cmocka_unit_test(row_72_idx_short_long_and_overflowing_files),
+        cmocka_unit_test(row_72_idx_count_times_size),
+        cmocka_unit_test(row_72_idx_gzip_shorter_or_longer_than_its_header),
+        cmocka_unit_test(row_72_idx_labels_and_images_differ),
         cmocka_unit_test(parts_of_a_set),
         cmocka_unit_test(train_and_val_share_no_sample),
         cmocka_unit_test(limit_takes_the_first_or_a_seeded_sample),

@@ -134,7 +134,7 @@ static void gray_and_alpha_become_rgb(void **state) {
     expect_pixel("ink.jpg", "CMYK JPEG", 64, 64, 64);
 }
 
-static void damaged_pictures_are_refused_by_name(void **state) {
+static void row_75_short_and_damaged_pictures(void **state) {
     (void)state;
     mkdir_at("bad");
     put_png("bad/x.png", 30, 30, PNG_FORMAT_RGB, 9);
@@ -154,7 +154,7 @@ static void damaged_pictures_are_refused_by_name(void **state) {
     read_refuses(make_spec("images", "bad", NULL, ""), PARE_BAD_INPUT, "JPEG or PNG");
 }
 
-static void huge_pictures_are_refused_before_memory_is_taken(void **state) {
+static void row_75_huge_pictures_before_memory_is_taken(void **state) {
     (void)state;
     mkdir_at("huge");
     put_png("huge/x.png", 4, 4, PNG_FORMAT_RGB, 9);
@@ -171,14 +171,50 @@ static void huge_pictures_are_refused_before_memory_is_taken(void **state) {
     assert_true(pare_memory_peak() < peak + ((size_t)4 << 20));
 }
 
+static void ppm_refuses(const char *header) {
+    put_text("ppm/x.png", header);
+    read_refuses(make_spec("images", "ppm", NULL, ""), PARE_BAD_INPUT, "expected a JPEG or PNG picture");
+}
+
+/* PPM is not a format that Pare reads: each spelling is refused, by content. */
+static void row_75_ppm_is_refused(void **state) {
+    (void)state;
+    mkdir_at("ppm");
+    ppm_refuses("P6\n1 1\n255\nabc");
+    ppm_refuses("P6\n0 0\n255\n");
+    ppm_refuses("P6\n4000000000 4000000000\n255\n");
+    ppm_refuses("P6\n1 1\n0\nabc");
+    ppm_refuses("P6\n1 1\n65536\nabc");
+    ppm_refuses("P5\n# a comment\n1 1\n255\na");
+    ppm_refuses("P6\n2 2\n255\nabc");
+    mkdir_at("only");
+    put_text("only/x.ppm", "P6\n1 1\n255\nabc"); /* a name that is no picture's */
+    refuses(make_spec("images", "only", NULL, ""), PARE_BAD_INPUT, "empty set");
+}
+
+static void row_75_pictures_without_pixels(void **state) {
+    (void)state;
+    mkdir_at("nothing");
+    for (int side = 0; side < 2; side++) {
+        put_png("nothing/x.png", 4, 4, PNG_FORMAT_RGB, 9);
+        set_png_size("nothing/x.png", side == 0 ? 0 : 4, side == 0 ? 4 : 0);
+        read_refuses(make_spec("images", "nothing", NULL, ""), PARE_BAD_INPUT, "x.png: PNG: ");
+        put_jpeg("nothing/x.png", 64, 64, JCS_RGB, 9);
+        set_jpeg_size("nothing/x.png", side == 0 ? 0 : 64, side == 0 ? 64 : 0);
+        read_refuses(make_spec("images", "nothing", NULL, ""), PARE_BAD_INPUT, "x.png: ");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_are_classes_in_byte_order),
         cmocka_unit_test(a_table_names_files_and_labels),
         cmocka_unit_test(tables_stay_below_the_folder),
         cmocka_unit_test(gray_and_alpha_become_rgb),
-        cmocka_unit_test(damaged_pictures_are_refused_by_name),
-        cmocka_unit_test(huge_pictures_are_refused_before_memory_is_taken),
+        cmocka_unit_test(row_75_short_and_damaged_pictures),
+        cmocka_unit_test(row_75_huge_pictures_before_memory_is_taken),
+        cmocka_unit_test(row_75_ppm_is_refused),
+        cmocka_unit_test(row_75_pictures_without_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

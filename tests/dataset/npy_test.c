@@ -50,7 +50,7 @@ static void npy_headers_of_versions_1_2_3(void **state) {
 
 #define GOOD "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }"
 
-static void npy_header_length_lies(void **state) {
+static void row_74_npy_header_length_lies(void **state) {
     (void)state;
     parse_refuses(1, GOOD, 60000, 8, PARE_BAD_INPUT, "past the end");
     parse_refuses(2, GOOD, 0x7fffffff, 8, PARE_LIMIT, "at most 65536");
@@ -61,7 +61,7 @@ static void npy_header_length_lies(void **state) {
     parse_refuses(4, GOOD, -1, 8, PARE_UNSUPPORTED, "version 1, 2 or 3, found 4");
 }
 
-static void npy_object_types_are_never_unpickled(void **state) {
+static void row_74_npy_object_types_are_never_unpickled(void **state) {
     (void)state;
     parse_refuses(1, "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", -1, 8, PARE_UNSUPPORTED, "unpickled");
     parse_refuses(1, "{'descr': [('a','<f4')], 'fortran_order': False, 'shape': (2,), }", -1, 8, PARE_BAD_INPUT,
@@ -70,7 +70,7 @@ static void npy_object_types_are_never_unpickled(void **state) {
     parse_refuses(1, "{'descr': '<U4', 'fortran_order': False, 'shape': (1,), }", -1, 16, PARE_UNSUPPORTED, "<U4");
 }
 
-static void npy_fortran_order_and_bad_shapes(void **state) {
+static void row_74_npy_fortran_order_and_bad_shapes(void **state) {
     (void)state;
     parse_refuses(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2,), }", -1, 8, PARE_UNSUPPORTED,
                   "fortran_order");
@@ -89,7 +89,30 @@ static void npy_fortran_order_and_bad_shapes(void **state) {
     parse_refuses(1, GOOD "import os", -1, 8, PARE_BAD_INPUT, "nothing after");
 }
 
-static void npy_non_ascii_headers_are_refused(void **state) {
+/* Whatever the header is cut to or grows by, nothing behind the file is read. */
+static void row_74_npy_truncated_anywhere(void **state) {
+    (void)state;
+    uint8_t file[256];
+    static const uint8_t zeros[8];
+    for (int major = 1; major <= 3; major++) {
+        size_t size = make_npy(file, major, GOOD, -1, zeros, 8);
+        for (size_t cut = 0; cut < size; cut++) {
+            uint8_t *exact = malloc(cut + (cut == 0));
+            assert_non_null(exact);
+            memcpy(exact, file, cut);
+            pare_npy_header header;
+            pare_error error = {0};
+            assert_fails(pare_npy_parse(exact, cut, cut, &header, &error), PARE_BAD_INPUT, &error, "npy");
+            free(exact);
+        }
+    }
+    pare_npy_header header;
+    pare_error error = {0};
+    assert_fails(pare_npy_parse((const uint8_t *)"\x80\x04\x95pickle....", 12, 12, &header, &error), PARE_BAD_INPUT,
+                 &error, "npy");
+}
+
+static void row_74_npy_non_ascii_headers(void **state) {
     (void)state;
     parse_refuses(3, "{'descr': '<f\xc3\xa9', 'fortran_order': False, 'shape': (2,)}", -1, 8, PARE_BAD_INPUT, "ASCII");
 }
@@ -126,7 +149,7 @@ static void npy_write_then_read_gives_the_same(void **state) {
                  "bfloat16");
 }
 
-static void npy_big_endian_is_swapped(void **state) {
+static void row_74_npy_big_endian_is_swapped(void **state) {
     (void)state;
     uint8_t file[256];
     static const uint8_t data[16] = {0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0};
@@ -215,12 +238,13 @@ static void npy_sets_that_do_not_fit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(npy_headers_of_versions_1_2_3),
-        cmocka_unit_test(npy_header_length_lies),
-        cmocka_unit_test(npy_object_types_are_never_unpickled),
-        cmocka_unit_test(npy_fortran_order_and_bad_shapes),
-        cmocka_unit_test(npy_non_ascii_headers_are_refused),
+        cmocka_unit_test(row_74_npy_header_length_lies),
+        cmocka_unit_test(row_74_npy_object_types_are_never_unpickled),
+        cmocka_unit_test(row_74_npy_fortran_order_and_bad_shapes),
+        cmocka_unit_test(row_74_npy_truncated_anywhere),
+        cmocka_unit_test(row_74_npy_non_ascii_headers),
         cmocka_unit_test(npy_write_then_read_gives_the_same),
-        cmocka_unit_test(npy_big_endian_is_swapped),
+        cmocka_unit_test(row_74_npy_big_endian_is_swapped),
         cmocka_unit_test(npy_types_become_floats_or_indices),
         cmocka_unit_test(npy_sets_that_do_not_fit),
     };

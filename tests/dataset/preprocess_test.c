@@ -104,7 +104,7 @@ static void gray_is_pillows_luma(void **state) {
     assert_memory_equal(r.out, expected, sizeof expected);
 }
 
-static void scale_mean_and_std_in_this_order(void **state) {
+static void row_77_scale_mean_and_std(void **state) {
     (void)state;
     static applied r;
     pare_preprocess p = {.scale = 0.5f, .mean = {1, 2, 3}, .std = {4}, .mean_count = 3, .std_count = 1};
@@ -161,7 +161,7 @@ static void the_short_side_is_resized(void **state) {
     assert_fails(r.status, PARE_LIMIT, &r.error, "-3");
 }
 
-static void image_shape_differs_from_the_models_input(void **state) {
+static void row_77_image_shape_or_layout_differs(void **state) {
     (void)state;
     static applied r;
     pare_preprocess p = {0};
@@ -184,7 +184,7 @@ static pare_status apply_numbers(const pare_preprocess *p, pare_dtype from, cons
     return pare_preprocess_apply(p, &info, &sample, &wanted, to, out, &scratch, error);
 }
 
-static void numbers_are_scaled_and_checked(void **state) {
+static void row_77_numbers_are_scaled_and_nan_is_refused(void **state) {
     (void)state;
     pare_preprocess p = {.scale = 2, .mean = {1, 3}, .mean_count = 2};
     float in[4] = {1, 2, 3, 4}, out[4];
@@ -249,11 +249,11 @@ int main(void) {
         cmocka_unit_test(resize_to_the_same_size_changes_nothing),
         cmocka_unit_test(layouts_and_colour_orders),
         cmocka_unit_test(gray_is_pillows_luma),
-        cmocka_unit_test(scale_mean_and_std_in_this_order),
+        cmocka_unit_test(row_77_scale_mean_and_std),
         cmocka_unit_test(centre_crop_rounds_half_to_even),
         cmocka_unit_test(the_short_side_is_resized),
-        cmocka_unit_test(image_shape_differs_from_the_models_input),
-        cmocka_unit_test(numbers_are_scaled_and_checked),
+        cmocka_unit_test(row_77_image_shape_or_layout_differs),
+        cmocka_unit_test(row_77_numbers_are_scaled_and_nan_is_refused),
         cmocka_unit_test(integers_pass_unchanged),
         cmocka_unit_test(u8_models_take_bytes_without_scaling),
     };

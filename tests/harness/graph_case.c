@@ -21,8 +21,7 @@ static void store(text_value *value, size_t index, double number) {
         ((float *)(void *)value->bytes)[index] = (float)number;
         break;
     case PARE_S64:
-        ((int64_t *)(void *)value->bytes)[index] = (int64_t)number;
-        break;
+        break; /* below */
     case PARE_S32:
         ((int32_t *)(void *)value->bytes)[index] = (int32_t)number;
         break;
@@ -59,20 +58,28 @@ bool text_value_parse(const char *text, text_value *value) {
         value->constant = true;
         text += 6;
     }
-    if (sscanf(text, "%15s %63s =%n", type, shape, &used) != 2 || used == 0) {
+    bool bare = !value->constant && strchr(text, '=') == NULL; /* only a type and a shape */
+    if (sscanf(text, "%15s %63s =%n", type, shape, &used) != 2 || (used == 0 && !bare)) {
         fail_msg("malformed value \"%s\"", text);
     }
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         value->dtype = strcmp(types[i].name, type) == 0 ? types[i].dtype : value->dtype;
     }
     parse_shape(shape, &value->shape);
+    if (bare) {
+        return true;
+    }
     char *end = NULL;
     for (const char *at = text + used;; at = end) {
         double number = strtod(at, &end);
         if (end == at) {
             break;
         }
-        store(value, value->count++, number);
+        store(value, value->count, number);
+        if (value->dtype == PARE_S64) { /* a double would round the ends of the range */
+            ((int64_t *)(void *)value->bytes)[value->count] = strtoll(at, NULL, 10);
+        }
+        value->count++;
     }
     size_t expected = 1;
     for (int32_t a = 0; a < value->shape.rank; a++) {
@@ -97,7 +104,7 @@ static void add_attribute(pare_graph *graph, pare_node *node, char *text) {
     size_t count = 0;
     for (char *at = value; *at != '\0' && strchr("IF", colon[1]) != NULL; at = *end == ',' ? end + 1 : end) {
         floats[count] = strtof(at, &end);
-        ints[count++] = (int64_t)strtod(at, &end);
+        ints[count++] = strtoll(at, NULL, 10);
     }
     bool ok = colon[1] == 'i'   ? pare_node_set_int(graph, node, text, strtoll(value, NULL, 10))
               : colon[1] == 'f' ? pare_node_set_float(graph, node, text, strtof(value, NULL))

@@ -1,6 +1,7 @@
 /* One operator, described in text, run through graph, lowering and the
  * reference kernels. Values: "f32 2x3 = 1 2 3 4 5 6", "const i64 2 = 0 1",
- * "" (absent); "scalar" is the shape of rank 0. Types f32, i64, i32, u8, bool.
+ * "f32 2x3" (an input that the test does not run with), "" (absent); "scalar" is
+ * the shape of rank 0. Types f32, i64, i32, u8, bool.
  * Attributes: "axis:i=1 perm:I=1,0 alpha:f=0.5 scales:F=1,2 mode:s=edge". */
 #ifndef PARE_GRAPH_CASE_H
 #define PARE_GRAPH_CASE_H

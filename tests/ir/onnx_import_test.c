@@ -81,6 +81,36 @@ static void row_23_arity(void **state) {
     pare_graph *graph = accept(m);
     assert_int_equal(graph->first->input_count, 1);
     pare_graph_free(graph);
+    m = begin();
+    test_onnx_node(m, "Relu", "none", 0, NULL, 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "expected 1 to 1 inputs, found 0");
+    m = begin();
+    test_onnx_node(m, "Relu", "empty", 1, NAMES(""), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "expected 1 to 1 inputs, found 0");
+    m = begin();
+    test_onnx_node(m, "Relu", "outputs", 1, NAMES("x"), 2, NAMES("y", "z"));
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "expected 1 to 1 outputs, found 2");
+    m = begin();
+    test_onnx_node(m, "Relu", "mute", 1, NAMES("x"), 1, NAMES(""));
+    output(m, "x");
+    refuse(m, PARE_BAD_INPUT, "expected 1 to 1 outputs, found 0");
+}
+
+/* Clip without a minimum: an optional input that is missing in the middle. */
+static void row_23_missing_optional_in_the_middle(void **state) {
+    (void)state;
+    test_onnx *m = begin();
+    test_onnx_initializer_f32(m, "most", 0, NULL, (const float[]){6.0F});
+    test_onnx_node(m, "Clip", "clip", 3, NAMES("x", "", "most"), 1, NAMES("y"));
+    output(m, "y");
+    pare_graph *graph = accept(m);
+    assert_int_equal(graph->first->input_count, 3);
+    assert_null(graph->first->inputs[1]);
+    assert_non_null(graph->first->inputs[2]);
+    pare_graph_free(graph);
 }
 
 static void row_24_duplicate_names(void **state) {
@@ -100,6 +130,21 @@ static void row_24_duplicate_names(void **state) {
     relu(m, "a", "x", "y");
     output(m, "y");
     refuse(m, PARE_BAD_INPUT, "found \"x\" defined twice");
+    m = begin();
+    test_onnx_initializer_f32(m, "k", 1, DIMS(1), (const float[]){1.0F});
+    test_onnx_initializer_f32(m, "k", 1, DIMS(1), (const float[]){2.0F});
+    relu(m, "a", "x", "y");
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "initializer \"k\" defined twice");
+    m = begin();
+    relu(m, "a", "x", "x");
+    output(m, "x");
+    refuse(m, PARE_BAD_INPUT, "\"x\" defined twice");
+    m = begin();
+    relu(m, "a", "x", "y");
+    output(m, "y");
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "found \"y\" twice");
 }
 
 static void row_25_use_before_definition(void **state) {
@@ -182,6 +227,28 @@ static void row_31_attributes(void **state) {
     node->attribute[0]->ref_attr_name = test_onnx_string(m, "outer");
     output(m, "y");
     refuse(m, PARE_BAD_INPUT, "ref_attr_name");
+    m = begin();
+    test_onnx_node(m, "Concat", "join", 2, NAMES("x", "x"), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "node \"join\" (Concat, opset 13): expected attribute axis, found none");
+    m = begin();
+    node = test_onnx_node(m, "Constant", "c", 0, NULL, 1, NAMES("k"));
+    test_onnx_attr_tensor(m, node, "value", PARE_F32, 1, DIMS(1), (const float[]){1.0F});
+    node->attribute[0]->t = NULL;
+    test_onnx_node(m, "Add", "a", 2, NAMES("x", "k"), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_UNSUPPORTED, "(Constant, opset 13): expected numbers");
+    m = begin();
+    node = test_onnx_node(m, "Constant", "c", 0, NULL, 1, NAMES("k"));
+    test_onnx_attr_string(m, node, "value_string", "text");
+    test_onnx_node(m, "Add", "a", 2, NAMES("x", "k"), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_UNSUPPORTED, "value_string");
+    m = begin();
+    test_onnx_node(m, "Constant", "c", 0, NULL, 1, NAMES("k"));
+    relu(m, "r", "x", "y");
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "one output, no input and one attribute");
 }
 
 static void row_32_training_info(void **state) {
@@ -228,6 +295,17 @@ static void row_33_dimensions(void **state) {
     relu(m, "r", "x", "y");
     output(m, "y");
     refuse(m, PARE_BAD_INPUT, "rank 0 to 8, found 9");
+    m = begin();
+    Onnx__TensorShapeProto__Dimension *dim = test_onnx_proto(m)->graph->input[0]->type->tensor_type->shape->dim[1];
+    dim->dim_value = -4;
+    relu(m, "r", "x", "y");
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "input \"x\": expected dimension 1 between 1 and 2147483647, found -4");
+    m = begin();
+    test_onnx_initializer(m, "k", PARE_F32, 1, DIMS(1), (const float[]){1.0F})->dims[0] = -1;
+    relu(m, "r", "x", "y");
+    output(m, "y");
+    refuse(m, PARE_BAD_INPUT, "\"k\"");
 }
 
 /* x [N, 3, D2, D3] */
@@ -280,6 +358,18 @@ static void row_35_one_symbol_bound_to_two_values(void **state) {
     test_onnx_output(m, "y", PARE_F32, 2, DIMS(-1, -2));
     pare_shape_binding bindings[2] = {{"x", {.rank = 2, .dims = {-1, 4}}}, {"z", {.rank = 2, .dims = {-1, 5}}}};
     assert_fails(bind(m, bindings, 2, &graph, &error), PARE_USAGE, &error, "one value for the dimension \"D2\"");
+    m = test_onnx_begin(8, 13); /* within one input, too */
+    test_onnx_input(m, "x", PARE_F32, 2, DIMS(-2, -2));
+    relu(m, "r", "x", "y");
+    test_onnx_output(m, "y", PARE_F32, 2, DIMS(-2, -2));
+    assert_fails(bind(m, bindings, 1, &graph, &error), PARE_USAGE, &error, "one value for the dimension");
+    m = test_onnx_begin(8, 13); /* and where a declared output says otherwise than what is computed */
+    test_onnx_input(m, "x", PARE_F32, 2, DIMS(-1, 4));
+    relu(m, "r", "x", "y");
+    test_onnx_output(m, "y", PARE_F32, 2, DIMS(-1, 5));
+    graph = accept(m); /* declarations of outputs are not trusted, hence not read */
+    assert_int_equal(graph->outputs[0]->shape.dims[1], 4);
+    pare_graph_free(graph);
 }
 
 static void batch_may_head_any_input(void **state) {
@@ -352,6 +442,7 @@ int main(void) {
         cmocka_unit_test(row_21_unknown_domain),
         cmocka_unit_test(row_22_unsupported_operators_are_named_together),
         cmocka_unit_test(row_23_arity),
+        cmocka_unit_test(row_23_missing_optional_in_the_middle),
         cmocka_unit_test(row_24_duplicate_names),
         cmocka_unit_test(row_25_use_before_definition),
         cmocka_unit_test(row_26_cycle),

@@ -90,7 +90,7 @@ static void negative_targets_are_not_scored(void **state) {
     pare_metrics_free(&m);
 }
 
-static void row76_label_outside_classes_and_empty_set(void **state) {
+static void row_76_label_outside_classes_and_empty_set(void **state) {
     (void)state;
     static const float outputs[] = {1, 0};
     static const int64_t truth[] = {2};
@@ -154,7 +154,7 @@ int main(void) {
         cmocka_unit_test(classification_counts_by_hand),
         cmocka_unit_test(probabilities_are_not_softmaxed_again),
         cmocka_unit_test(negative_targets_are_not_scored),
-        cmocka_unit_test(row76_label_outside_classes_and_empty_set),
+        cmocka_unit_test(row_76_label_outside_classes_and_empty_set),
         cmocka_unit_test(regression_by_hand),
         cmocka_unit_test(autoencoder_auc_counts_ties_as_half),
         cmocka_unit_test(comparison_is_paired),

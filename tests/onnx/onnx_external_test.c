@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -130,7 +132,7 @@ static void good_external_data_are_read_through_a_model_file(void **state) {
     test_onnx_free(s.m);
 }
 
-static void row46_locations_that_leave_the_folder(void **state) {
+static void row_46_locations_that_leave_the_folder(void **state) {
     (void)state;
     expect_location_refused("/etc/passwd", PARE_BAD_INPUT, "an absolute path");
     expect_location_refused(test_path("w.bin"), PARE_BAD_INPUT, "an absolute path");
@@ -150,7 +152,7 @@ static void row46_locations_that_leave_the_folder(void **state) {
     expect_refused(&s, PARE_BAD_INPUT, "expected a location, found none");
 }
 
-static void row46_symbolic_links(void **state) {
+static void row_46_symbolic_links(void **state) {
     (void)state;
     assert_int_equal(symlink("w.bin", test_path("link")), 0);
     assert_int_equal(symlink("sub", test_path("link_folder")), 0);
@@ -170,14 +172,14 @@ static void row46_symbolic_links(void **state) {
     test_onnx_free(s.m);
 }
 
-static void row46_hard_link(void **state) {
+static void row_46_hard_link(void **state) {
     (void)state;
     write_file("one.bin", weights, 16);
     assert_int_equal(link(test_path("one.bin"), test_path("two.bin")), 0);
     expect_location_refused("two.bin", PARE_BAD_INPUT, "expected no hard links, found 2 names");
 }
 
-static void row46_no_regular_file(void **state) {
+static void row_46_no_regular_file(void **state) {
     (void)state;
     assert_int_equal(mkfifo(test_path("pipe"), 0600), 0);
     expect_location_refused("pipe", PARE_BAD_INPUT, "expected a regular file");
@@ -187,7 +189,7 @@ static void row46_no_regular_file(void **state) {
 }
 
 /* The same rules on kernels without openat2. */
-static void row46_the_walk_of_old_kernels(void **state) {
+static void row_46_the_walk_of_old_kernels(void **state) {
     (void)state;
     const struct {
         const char *location;
@@ -240,7 +242,7 @@ static void expect_keys_refused(const char *key, const char *value, const char *
     expect_refused(&s, PARE_BAD_INPUT, text);
 }
 
-static void row46_keys(void **state) {
+static void row_46_keys(void **state) {
     (void)state;
     expect_keys_refused("basepath", "/etc", "found \"basepath\"");
     expect_keys_refused("colour", "red", "found \"colour\"");
@@ -248,7 +250,7 @@ static void row46_keys(void **state) {
     expect_keys_refused("location", "w.bin", "the key location once");
 }
 
-static void row46_offsets_and_lengths(void **state) {
+static void row_46_offsets_and_lengths(void **state) {
     (void)state;
     expect_keys_refused("offset", "-1", "offset as a number");
     expect_keys_refused("offset", "", "offset as a number");
@@ -270,7 +272,7 @@ static void row46_offsets_and_lengths(void **state) {
 }
 
 /* A tensor that claims gigabytes is refused before memory is taken. */
-static void row46_size_is_checked_before_memory_is_taken(void **state) {
+static void row_46_size_is_checked_before_memory_is_taken(void **state) {
     (void)state;
     subject s;
     begin(&s);
@@ -281,7 +283,7 @@ static void row46_size_is_checked_before_memory_is_taken(void **state) {
     assert_int_equal(pare_memory_calls(), calls);
 }
 
-static void row46_external_and_other_places(void **state) {
+static void row_46_external_and_other_places(void **state) {
     (void)state;
     subject s;
     begin(&s);
@@ -320,7 +322,7 @@ static pare_status open_pair(const char *first, const char *second, const char *
     return status;
 }
 
-static void row46_overlapping_tensors(void **state) {
+static void row_46_overlapping_tensors(void **state) {
     (void)state;
     pare_error error = {0};
     assert_ok(open_pair("0", "16", "w.bin", &error), &error);
@@ -333,20 +335,61 @@ static void row46_overlapping_tensors(void **state) {
     assert_fails(open_pair("0", "x", "w.bin", &error), PARE_BAD_INPUT, &error, "tensor \"w\": external data");
 }
 
+/* The file under the tensor grows, shrinks and is replaced while it is read. */
+static void *change_weights(void *context) {
+    atomic_bool *stop = context;
+    for (unsigned turn = 0; !atomic_load(stop); turn++) {
+        if (truncate(test_path("moving.bin"), (off_t)(turn % 5) * 8) != 0 || turn % 5 == 4) {
+            write_file("other.bin", weights, sizeof weights);
+            rename(test_path("other.bin"), test_path("moving.bin"));
+        }
+    }
+    return NULL;
+}
+
+static void row_46_file_that_changes_while_it_is_read(void **state) {
+    (void)state;
+    pthread_t thread;
+    atomic_bool stop = false;
+    size_t read = 0;
+    write_file("moving.bin", weights, sizeof weights);
+    assert_int_equal(pthread_create(&thread, NULL, change_weights, &stop), 0);
+    for (int i = 0; i < 1000; i++) {
+        subject s;
+        float out[4];
+        pare_error error = {0};
+        begin(&s);
+        add(&s, "location", "moving.bin");
+        add(&s, "offset", "8");
+        const pare_status status = read_weights(&s, out, &error);
+        if (status == PARE_OK) {
+            read++;
+        } else if (status != PARE_BAD_INPUT || error.message[0] == '\0') {
+            print_error("status %d: %s\n", (int)status, error.message);
+            fail();
+        }
+        test_onnx_free(s.m);
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    print_message("%zu of 1000 reads met a whole file\n", read);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_external_data_are_read),
         cmocka_unit_test(good_external_data_are_read_through_a_model_file),
-        cmocka_unit_test(row46_locations_that_leave_the_folder),
-        cmocka_unit_test(row46_symbolic_links),
-        cmocka_unit_test(row46_hard_link),
-        cmocka_unit_test(row46_no_regular_file),
-        cmocka_unit_test(row46_the_walk_of_old_kernels),
-        cmocka_unit_test(row46_keys),
-        cmocka_unit_test(row46_offsets_and_lengths),
-        cmocka_unit_test(row46_size_is_checked_before_memory_is_taken),
-        cmocka_unit_test(row46_external_and_other_places),
-        cmocka_unit_test(row46_overlapping_tensors),
+        cmocka_unit_test(row_46_locations_that_leave_the_folder),
+        cmocka_unit_test(row_46_symbolic_links),
+        cmocka_unit_test(row_46_hard_link),
+        cmocka_unit_test(row_46_no_regular_file),
+        cmocka_unit_test(row_46_the_walk_of_old_kernels),
+        cmocka_unit_test(row_46_keys),
+        cmocka_unit_test(row_46_offsets_and_lengths),
+        cmocka_unit_test(row_46_size_is_checked_before_memory_is_taken),
+        cmocka_unit_test(row_46_external_and_other_places),
+        cmocka_unit_test(row_46_overlapping_tensors),
+        cmocka_unit_test(row_46_file_that_changes_while_it_is_read),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -72,7 +72,7 @@ static void a_model_opens_from_a_path(void **state) {
     assert_null(file.proto);
 }
 
-static void row01_empty_file(void **state) {
+static void row_01_empty_file(void **state) {
     (void)state;
     expect_text_refused("", 0, "an empty file");
     FILE *made = fopen(test_path("empty.onnx"), "wb");
@@ -84,7 +84,7 @@ static void row01_empty_file(void **state) {
                  "empty.onnx: expected an ONNX model, found an empty file");
 }
 
-static void row02_one_byte(void **state) {
+static void row_02_one_byte(void **state) {
     (void)state;
     for (int byte = 0; byte < 256; byte++) {
         pare_error error = {0};
@@ -94,7 +94,7 @@ static void row02_one_byte(void **state) {
     }
 }
 
-static void row03_no_regular_file(void **state) {
+static void row_03_no_regular_file(void **state) {
     (void)state;
     pare_error error = {0};
     pare_onnx_file file;
@@ -112,7 +112,7 @@ static void row03_no_regular_file(void **state) {
     assert_fails(pare_onnx_open(NULL, NULL, &file, &error), PARE_USAGE, &error, "NULL");
 }
 
-static void row04_over_two_gib(void **state) {
+static void row_04_over_two_gib(void **state) {
     (void)state;
     pare_error error = {0};
     pare_onnx_file file;
@@ -128,7 +128,7 @@ static void row04_over_two_gib(void **state) {
     assert_fails(pare_onnx_open(test_path("big.onnx"), &limits, &file, &error), PARE_LIMIT, &error, "at most 100");
 }
 
-static void row06_other_kinds_of_file(void **state) {
+static void row_06_other_kinds_of_file(void **state) {
     (void)state;
     expect_text_refused("{\"model\": \"text\"}\n", 18, "text");
     expect_text_refused("readme: this is a longer piece of text", 38, "text");
@@ -141,7 +141,7 @@ static void row06_other_kinds_of_file(void **state) {
     expect_text_refused("\xff\xfe\xfd\xfc", 4, "unknown kind");
 }
 
-static void row07_truncated_at_every_offset(void **state) {
+static void row_07_truncated_at_every_offset(void **state) {
     (void)state;
     test_onnx *m = small_model(8, 17);
     size_t size;
@@ -169,7 +169,7 @@ static void expect_round_trip(const pare_onnx_file *file) {
     free(packed);
 }
 
-static void row08_one_bit_flipped_everywhere(void **state) {
+static void row_08_one_bit_flipped_everywhere(void **state) {
     (void)state;
     test_onnx *m = small_model(8, 17);
     size_t size, accepted = 0;
@@ -199,7 +199,7 @@ static void row08_one_bit_flipped_everywhere(void **state) {
     test_onnx_free(m);
 }
 
-static void row20_missing_parts(void **state) {
+static void row_20_missing_parts(void **state) {
     (void)state;
     test_onnx *m = small_model(8, 17);
     test_onnx_proto(m)->has_ir_version = 0;
@@ -212,7 +212,7 @@ static void row20_missing_parts(void **state) {
     expect_refused(m, PARE_BAD_INPUT, "expected a graph, found none");
 }
 
-static void row21_versions(void **state) {
+static void row_21_versions(void **state) {
     (void)state;
     for (int64_t ir = 3; ir <= 10; ir++) {
         pare_error error = {0};
@@ -241,7 +241,7 @@ static void row21_versions(void **state) {
     expect_refused(m, PARE_BAD_INPUT, "opset_import \"com.example\": expected one version");
 }
 
-static void row32_functions_and_training(void **state) {
+static void row_32_functions_and_training(void **state) {
     (void)state;
     test_onnx *m = small_model(8, 17);
     Onnx__FunctionProto function = ONNX__FUNCTION_PROTO__INIT, *functions[] = {&function};
@@ -255,7 +255,7 @@ static void row32_functions_and_training(void **state) {
     expect_refused(m, PARE_UNSUPPORTED, "training_info");
 }
 
-static void row45_sparse_initializer(void **state) {
+static void row_45_sparse_initializer(void **state) {
     (void)state;
     test_onnx *m = small_model(8, 17);
     Onnx__SparseTensorProto sparse = ONNX__SPARSE_TENSOR_PROTO__INIT, *sparses[] = {&sparse};
@@ -346,17 +346,17 @@ static void every_shared_model_opens(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_opens_from_a_path),
-        cmocka_unit_test(row01_empty_file),
-        cmocka_unit_test(row02_one_byte),
-        cmocka_unit_test(row03_no_regular_file),
-        cmocka_unit_test(row04_over_two_gib),
-        cmocka_unit_test(row06_other_kinds_of_file),
-        cmocka_unit_test(row07_truncated_at_every_offset),
-        cmocka_unit_test(row08_one_bit_flipped_everywhere),
-        cmocka_unit_test(row20_missing_parts),
-        cmocka_unit_test(row21_versions),
-        cmocka_unit_test(row32_functions_and_training),
-        cmocka_unit_test(row45_sparse_initializer),
+        cmocka_unit_test(row_01_empty_file),
+        cmocka_unit_test(row_02_one_byte),
+        cmocka_unit_test(row_03_no_regular_file),
+        cmocka_unit_test(row_04_over_two_gib),
+        cmocka_unit_test(row_06_other_kinds_of_file),
+        cmocka_unit_test(row_07_truncated_at_every_offset),
+        cmocka_unit_test(row_08_one_bit_flipped_everywhere),
+        cmocka_unit_test(row_20_missing_parts),
+        cmocka_unit_test(row_21_versions),
+        cmocka_unit_test(row_32_functions_and_training),
+        cmocka_unit_test(row_45_sparse_initializer),
         cmocka_unit_test(a_small_budget_is_kept),
         cmocka_unit_test(allocations_that_fail_are_reported),
         cmocka_unit_test(every_shared_model_opens),

@@ -66,7 +66,7 @@ static void valid_models_pass(void **state) {
     test_onnx_free(m);
 }
 
-static void row09_varint_of_eleven_bytes(void **state) {
+static void row_09_varint_of_eleven_bytes(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -91,7 +91,7 @@ static void row09_varint_of_eleven_bytes(void **state) {
     assert_ok(scan_exact(&out, NULL, &error), &error);
 }
 
-static void row10_length_past_end(void **state) {
+static void row_10_length_past_end(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -115,7 +115,7 @@ static void row10_length_past_end(void **state) {
     assert_fails(scan_exact(&out, NULL, &error), PARE_BAD_INPUT, &error, "a length of 4");
 }
 
-static void row11_huge_length(void **state) {
+static void row_11_huge_length(void **state) {
     (void)state;
     const uint64_t lengths[] = {UINT64_C(1) << 31, UINT32_MAX, UINT64_C(1) << 32, UINT64_C(1) << 63, UINT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -128,7 +128,7 @@ static void row11_huge_length(void **state) {
     }
 }
 
-static void row12_wire_type_mismatch(void **state) {
+static void row_12_wire_type_mismatch(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -164,7 +164,7 @@ static void row12_wire_type_mismatch(void **state) {
     assert_fails(scan_graph(&graph, NULL, &error), PARE_BAD_INPUT, &error, "number of 32 bits");
 }
 
-static void row13_groups(void **state) {
+static void row_13_groups(void **state) {
     (void)state;
     for (uint32_t wire = 3; wire <= 4; wire++) {
         pare_error error = {0};
@@ -174,7 +174,7 @@ static void row13_groups(void **state) {
     }
 }
 
-static void row14_tag_zero_and_largest(void **state) {
+static void row_14_tag_zero_and_largest(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -230,7 +230,7 @@ static pare_status scan_nested(size_t levels, bool graphs, const pare_onnx_limit
     return status;
 }
 
-static void row15_nesting_depth(void **state) {
+static void row_15_nesting_depth(void **state) {
     (void)state;
     for (int graphs = 0; graphs < 2; graphs++) {
         pare_error error = {0};
@@ -252,7 +252,7 @@ static void put_empties(pare_byte_buffer *out, uint32_t field, size_t count) {
     }
 }
 
-static void row16_amplification(void **state) {
+static void row_16_amplification(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -273,7 +273,7 @@ static void row16_amplification(void **state) {
 }
 
 /* What has no count of its own meets the byte budget of unpacking. */
-static void row16_amplification_of_values_meets_the_budget(void **state) {
+static void row_16_amplification_of_values_meets_the_budget(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer graph = {0}, model = {0};
@@ -290,7 +290,7 @@ static void row16_amplification_of_values_meets_the_budget(void **state) {
     pare_byte_buffer_free(&model);
 }
 
-static void row17_duplicate_singular_field(void **state) {
+static void row_17_duplicate_singular_field(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -310,7 +310,7 @@ static void row17_duplicate_singular_field(void **state) {
     assert_fails(scan_graph(&graph, NULL, &error), PARE_BAD_INPUT, &error, "alternative");
 }
 
-static void row18_unknown_fields(void **state) {
+static void row_18_unknown_fields(void **state) {
     (void)state;
     pare_error error = {0};
     pare_byte_buffer out = {0};
@@ -326,7 +326,7 @@ static pare_status scan_producer(const char *text, size_t bytes, pare_error *err
     return scan_exact(&out, NULL, error);
 }
 
-static void row19_strings(void **state) {
+static void row_19_strings(void **state) {
     (void)state;
     pare_error error = {0};
     char *name = malloc(1 << 20);
@@ -375,18 +375,18 @@ static void plausible_first_fields(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_models_pass),
-        cmocka_unit_test(row09_varint_of_eleven_bytes),
-        cmocka_unit_test(row10_length_past_end),
-        cmocka_unit_test(row11_huge_length),
-        cmocka_unit_test(row12_wire_type_mismatch),
-        cmocka_unit_test(row13_groups),
-        cmocka_unit_test(row14_tag_zero_and_largest),
-        cmocka_unit_test(row15_nesting_depth),
-        cmocka_unit_test(row16_amplification),
-        cmocka_unit_test(row16_amplification_of_values_meets_the_budget),
-        cmocka_unit_test(row17_duplicate_singular_field),
-        cmocka_unit_test(row18_unknown_fields),
-        cmocka_unit_test(row19_strings),
+        cmocka_unit_test(row_09_varint_of_eleven_bytes),
+        cmocka_unit_test(row_10_length_past_end),
+        cmocka_unit_test(row_11_huge_length),
+        cmocka_unit_test(row_12_wire_type_mismatch),
+        cmocka_unit_test(row_13_groups),
+        cmocka_unit_test(row_14_tag_zero_and_largest),
+        cmocka_unit_test(row_15_nesting_depth),
+        cmocka_unit_test(row_16_amplification),
+        cmocka_unit_test(row_16_amplification_of_values_meets_the_budget),
+        cmocka_unit_test(row_17_duplicate_singular_field),
+        cmocka_unit_test(row_18_unknown_fields),
+        cmocka_unit_test(row_19_strings),
         cmocka_unit_test(strings_and_bytes_are_not_read_as_messages),
         cmocka_unit_test(plausible_first_fields),
     };

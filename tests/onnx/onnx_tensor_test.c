@@ -117,7 +117,7 @@ static void every_small_type_reads_from_int32_data(void **state) {
     }
 }
 
-static void row33_dimensions(void **state) {
+static void row_33_dimensions(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_F32, 2, (int64_t[]){2, -1});
     expect_refused(&tensor, PARE_BAD_INPUT, "expected dimension 1 from 0, found -1");
@@ -134,7 +134,7 @@ static void row33_dimensions(void **state) {
     expect_data(&tensor, (float[]){1}, 4);
 }
 
-static void row36_raw_data_short_or_long(void **state) {
+static void row_36_raw_data_short_or_long(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_F32, 1, (int64_t[]){2});
     set_raw(&tensor, "1234567", 7);
@@ -157,7 +157,7 @@ static void row36_raw_data_short_or_long(void **state) {
     assert_int_equal(pare_memory_calls(), calls);
 }
 
-static void row37_raw_and_typed_data(void **state) {
+static void row_37_raw_and_typed_data(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_F32, 1, (int64_t[]){1});
     set_raw(&tensor, "1234", 4);
@@ -171,7 +171,7 @@ static void row37_raw_and_typed_data(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "found float_data and int32_data");
 }
 
-static void row38_no_data(void **state) {
+static void row_38_no_data(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_F32, 1, (int64_t[]){1});
     expect_refused(&tensor, PARE_BAD_INPUT, "expected 1 elements, found neither raw_data nor float_data");
@@ -179,7 +179,7 @@ static void row38_no_data(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "neither raw_data nor float_data");
 }
 
-static void row39_wrong_field(void **state) {
+static void row_39_wrong_field(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_F32, 1, (int64_t[]){1});
     tensor.n_int32_data = 1;
@@ -200,7 +200,7 @@ static void row39_wrong_field(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "up to 4294967295, found 4294967296");
 }
 
-static void row40_four_bit_elements(void **state) {
+static void row_40_four_bit_elements(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(PARE_ONNX_INT4, 1, (int64_t[]){5});
     set_raw(&tensor, "\x71\xf8\x02", 3); /* low half first; the last high half is padding */
@@ -219,7 +219,7 @@ static void row40_four_bit_elements(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "int32_data[1]: expected a value from 0 to 255");
 }
 
-static void row41_strings(void **state) {
+static void row_41_strings(void **state) {
     (void)state;
     Onnx__TensorProto tensor = make(8, 1, (int64_t[]){1});
     expect_refused(&tensor, PARE_UNSUPPORTED, "expected numbers, found strings");
@@ -230,7 +230,7 @@ static void row41_strings(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "expected float32 elements in float_data, found string_data");
 }
 
-static void row42_unknown_type(void **state) {
+static void row_42_unknown_type(void **state) {
     (void)state;
     static const int32_t types[] = {0, -1, 24, 1000, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -242,7 +242,7 @@ static void row42_unknown_type(void **state) {
     expect_refused(&tensor, PARE_BAD_INPUT, "found 0");
 }
 
-static void row43_float8_and_complex(void **state) {
+static void row_43_float8_and_complex(void **state) {
     (void)state;
     static const int32_t types[] = {14, 15, 17, 18, 19, 20, 23};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -279,15 +279,15 @@ int main(void) {
         cmocka_unit_test(every_type_reads_from_raw_data),
         cmocka_unit_test(every_type_reads_from_its_field),
         cmocka_unit_test(every_small_type_reads_from_int32_data),
-        cmocka_unit_test(row33_dimensions),
-        cmocka_unit_test(row36_raw_data_short_or_long),
-        cmocka_unit_test(row37_raw_and_typed_data),
-        cmocka_unit_test(row38_no_data),
-        cmocka_unit_test(row39_wrong_field),
-        cmocka_unit_test(row40_four_bit_elements),
-        cmocka_unit_test(row41_strings),
-        cmocka_unit_test(row42_unknown_type),
-        cmocka_unit_test(row43_float8_and_complex),
+        cmocka_unit_test(row_33_dimensions),
+        cmocka_unit_test(row_36_raw_data_short_or_long),
+        cmocka_unit_test(row_37_raw_and_typed_data),
+        cmocka_unit_test(row_38_no_data),
+        cmocka_unit_test(row_39_wrong_field),
+        cmocka_unit_test(row_40_four_bit_elements),
+        cmocka_unit_test(row_41_strings),
+        cmocka_unit_test(row_42_unknown_type),
+        cmocka_unit_test(row_43_float8_and_complex),
         cmocka_unit_test(segments_are_refused),
         cmocka_unit_test(an_arena_that_is_full_is_reported),
     };

@@ -63,7 +63,7 @@ static void minmax_keeps_the_outlier_others_cut_it(void **state) {
     assert_true(high < 10.0F && high > 2.0F);
 }
 
-static void row78_constant_values(void **state) {
+static void row_78_constant_values(void **state) {
     (void)state;
     float low, high;
     for (int i = 0; i < SAMPLES; i++) {
@@ -91,7 +91,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_contains_zero_and_stays_inside),
         cmocka_unit_test(minmax_keeps_the_outlier_others_cut_it),
-        cmocka_unit_test(row78_constant_values),
+        cmocka_unit_test(row_78_constant_values),
         cmocka_unit_test(nan_and_infinity_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #define K 16
 #define TAPS 9
 
-static const weight_view view = {O, K, TAPS, K * TAPS, TAPS, 1};
+static const weight_view view = {O, K, TAPS, K *TAPS, TAPS, 1};
 
 static void fill(float *weights, uint64_t seed) {
     pare_random random;
@@ -77,7 +77,7 @@ static void extreme_pairs_are_lowered(void **state) {
     assert_true(error_of(weights, rounded, scales) < 1e-4 * result.signal);
 }
 
-static void row88_empty_range_and_outlier(void **state) {
+static void row_88_empty_range_and_outlier(void **state) {
     (void)state;
     static float weights[O * K * TAPS];
     static int8_t rounded[O * K * TAPS];
@@ -120,7 +120,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nudged_pairs_cannot_saturate_and_beat_seven_bits),
         cmocka_unit_test(extreme_pairs_are_lowered),
-        cmocka_unit_test(row88_empty_range_and_outlier),
+        cmocka_unit_test(row_88_empty_range_and_outlier),
         cmocka_unit_test(bias_bound_raises_the_scale),
         cmocka_unit_test(matmul_pairs_run_down_columns),
     };

@@ -185,7 +185,7 @@ static void allocation_failures_are_clean(void **state) {
     pare_model_release(model);
 }
 
-static void arena_limit_is_kept(void **state) {
+static void row_68_arena_limit_is_kept(void **state) {
     (void)state;
     pare_model *model = integer_network();
     pare_session *session = NULL;
@@ -347,7 +347,7 @@ int main(void) {
         cmocka_unit_test(row_85_model_released_while_a_session_lives),
         cmocka_unit_test(row_85_many_cycles_leak_nothing),
         cmocka_unit_test(allocation_failures_are_clean),
-        cmocka_unit_test(arena_limit_is_kept),
+        cmocka_unit_test(row_68_arena_limit_is_kept),
         cmocka_unit_test(observe_and_timing),
         cmocka_unit_test(row_85_sixteen_threads_share_a_model),
         cmocka_unit_test(row_85_a_busy_session_is_refused),

@@ -9,9 +9,15 @@ cp "$PARE_TESTS/../models/digits/digits_cnn.onnx" "$PARE_TESTS/../models/digits/
 train=idx:digits/train-images.idx3-ubyte,digits/train-labels.idx1-ubyte
 test_set=idx:digits/test-images.idx3-ubyte,digits/test-labels.idx1-ubyte
 failed=0
+row=
+
+# row NUMBER: which row of the bad inputs the following lines are about
+row() {
+  row="row_$1: "
+}
 
 fail() {
-  echo "FAILED: $*"
+  echo "FAILED: $row$*" | cut -c 1-600
   failed=1
 }
 
@@ -22,5 +28,6 @@ expect() {
   "$PARE_BIN/$1" "${@:2}" > out.txt 2> err.txt
   found=$?
   [ "$found" -eq "$status" ] || fail "$* : expected exit $status, found $found: $(head -c 300 err.txt)"
+  [ "$status" -eq 0 ] || [ -s err.txt ] || fail "$* : expected a message, found none"
   cat out.txt err.txt | grep -qF -- "$text" || fail "$* : expected \"$text\", found: $(cat out.txt err.txt | head -c 300)"
 }

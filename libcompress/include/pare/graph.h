@@ -106,6 +106,7 @@ struct pare_graph {
     struct pare_name_table *names; /* value names */
     struct pare_name_table *node_names;
     uint64_t next_suffix;
+    size_t folded_bytes; /* of the arena that constant folding took, in all */
 };
 
 /* Freed with pare_graph_free; `limit` bounds its arena in bytes (0: 16 GiB). */
@@ -180,6 +181,9 @@ size_t pare_value_elements(const pare_value *value);
 /* Checks what every pass must keep: links both ways, order, unique names, use
  * counts, arities. PARE_INTERNAL names what is broken. */
 pare_status pare_graph_check(const pare_graph *graph, pare_error *error);
+/* PARE_BAD_INPUT where a constant weight or bias is NaN or infinite: what has no
+ * grid to be rounded to. */
+pare_status pare_graph_check_finite(const pare_graph *graph, pare_error *error);
 
 /* "node "conv1" (Conv, opset 13): " in front of the error's message; returns its code. */
 pare_status pare_node_fail(const pare_node *node, pare_error *error, pare_status code, const char *format, ...)

@@ -6,7 +6,8 @@
 #include "pare/graph.h"
 
 /* What every tool runs after reading a model: canonicalize, infer, fold
- * constants (bounded: 64 MiB each), remove identities and dead code, until
+ * constants (bounded: 64 MiB each, and together 256 MiB more than the network's
+ * own; what is beyond stays a node), remove identities and dead code, until
  * nothing changes. Does not fold BatchNormalization. */
 pare_status pare_simplify(pare_graph *graph, pare_error *error);
 

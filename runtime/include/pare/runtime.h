@@ -47,7 +47,7 @@ typedef struct pare_session_options {
     int32_t threads;      /* 0: the physical cores that this process may use */
     int32_t reference;    /* 1: only the plain C reference kernels */
     pare_isa isa;         /* highest instruction set of Pare's own kernels */
-    uint64_t arena_limit; /* bytes of activations and scratch; 0 is 4 GiB */
+    uint64_t arena_limit; /* bytes of activations and scratch, of ports, of folded constants; 0 is 4 GiB */
     pare_observe observe; /* called for each tensor as it is computed; may be NULL */
     void *observe_context;
 } pare_session_options;

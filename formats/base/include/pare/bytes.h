@@ -47,6 +47,8 @@ void pare_byte_buffer_free(pare_byte_buffer *buffer);
 
 /* True when the bytes are well-formed UTF-8 without NUL. */
 bool pare_is_utf8(const char *text, size_t bytes);
+/* The bytes of `text`, or as many of them up to `most` as end with a whole character. */
+size_t pare_utf8_cut(const char *text, size_t most);
 /* Copies at most size - 1 bytes; control characters and malformed UTF-8 become
  * '?'. Always terminates. Returns `out`. */
 const char *pare_printable(const char *text, size_t bytes, char *out, size_t size);
