@@ -25,7 +25,7 @@ static void require(bool holds, const char *why) {
 static void check_outcome(pare_status status, const pare_error *error) {
     if (status != PARE_OK) {
         require(status == PARE_BAD_INPUT || status == PARE_UNSUPPORTED || status == PARE_LIMIT || status == PARE_IO,
-                pare_status_name(status));
+                error->message);
         require(error->code == status, "the status is not the error's");
         require(error->message[0] != '\0', "an empty message");
         require(pare_is_utf8(error->message, strlen(error->message)), "a message that cannot be printed");

@@ -287,6 +287,9 @@ static size_t change_text(const records *all, const record *r, uint8_t *data, si
         memcpy(data, name, strlen(name));
         return strlen(name);
     }
+    if (below(16) == 0) {
+        return 0; /* an absent input or output */
+    }
     if (below(2) == 0) {
         return other_text(all, data);
     }
