@@ -10,7 +10,7 @@ target_compile_options(pare_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion 
 target_compile_definitions(pare_flags INTERFACE _GNU_SOURCE)
 if(PARE_SANITIZE)
   target_compile_options(pare_flags INTERFACE -fsanitize=${PARE_SANITIZE} -fno-omit-frame-pointer
-                         -fno-sanitize-recover=undefined)
+                         -fno-sanitize-recover=all)
   target_link_options(pare_flags INTERFACE -fsanitize=${PARE_SANITIZE})
 endif()
 if(PARE_FUZZ)

@@ -28,10 +28,13 @@ static void on_error(j_common_ptr info) {
     longjmp(((jpeg_job *)(void *)info)->back, 1);
 }
 
-/* Warnings are borne, as decoders do, except that data are missing. */
+/* Warnings are borne, as decoders do, except that data are missing: libjpeg would
+ * go on to fill what a few bytes of header promise, up to the limit, with gray. */
 static void on_message(j_common_ptr info, int level) {
-    if (level < 0 && (info->err->msg_code == JWRN_JPEG_EOF)) {
-        ((jpeg_job *)(void *)info)->truncated = true;
+    if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) {
+        jpeg_job *job = (jpeg_job *)(void *)info;
+        job->truncated = true;
+        longjmp(job->back, 1);
     }
 }
 
@@ -76,7 +79,7 @@ static pare_status read_rows(jpeg_job *job) {
         }
     }
     jpeg_finish_decompress(info);
-    return job->truncated ? pare_fail(job->error, PARE_BAD_INPUT, "JPEG data ends early: file is truncated") : PARE_OK;
+    return PARE_OK;
 }
 
 static pare_status decode(jpeg_job *job, const uint8_t *data, size_t size) {
@@ -107,6 +110,8 @@ pare_status pare_jpeg_decode(const uint8_t *data, size_t size, pare_sample *samp
     pare_status status;
     if (setjmp(job->back) == 0) {
         status = decode(job, data, size);
+    } else if (job->truncated) {
+        status = pare_fail(error, PARE_BAD_INPUT, "JPEG data ends early: file is truncated");
     } else if (job->too_many_scans) {
         status = pare_fail(error, PARE_LIMIT, "expected a JPEG of at most %d scans, found more", SCAN_LIMIT);
     } else {

@@ -1,5 +1,6 @@
 /* QLinearConv, QLinearMatMul and QLinearAdd as the float operators between
  * quantized values. */
+#include <math.h>
 #include <string.h>
 
 #include "ir/onnx_border.h"
@@ -42,9 +43,9 @@ static pare_status bias_operand(const onnx_border *border, const pare_node *node
     }
     for (size_t i = 0; i < count; i++) {
         scales[i] = x->quant->scales[0] * w->quant->scales[i];
-        if (!(scales[i] > 0.0F)) {
+        if (!(scales[i] > 0.0F) || !isfinite(scales[i])) {
             return pare_node_fail(node, border->error, PARE_BAD_INPUT,
-                                  "expected scales whose product is above 0, found %g", (double)scales[i]);
+                                  "expected scales whose product is above 0 and finite, found %g", (double)scales[i]);
         }
     }
     const char *name = bias->name;

@@ -30,6 +30,8 @@ pare_status onnx_import_outputs(onnx_importer *importer);
  * precision as F32. */
 pare_status onnx_import_tensor(onnx_importer *importer, const Onnx__TensorProto *tensor, const char *name, bool listed,
                                pare_value **value);
+/* Refuses numbers that the graph would take for multiples of the batch (PARE_BATCH_MARK). */
+pare_status onnx_check_plain(onnx_importer *importer, const char *name, const int64_t *elements, size_t count);
 /* F32 where the file says a wider or narrower float. */
 pare_dtype onnx_graph_dtype(pare_dtype dtype);
 /* Nodes of opset 7 to 12 get the spelling of opset 13. */

@@ -395,11 +395,13 @@ static pare_status constant_from_attr(onnx_importer *importer, const Onnx__NodeP
     if (strcmp(kind, "value_float") == 0) {
         value = pare_graph_add_constant(graph, name, PARE_F32, &shape, &attr->f, sizeof attr->f);
     } else if (strcmp(kind, "value_int") == 0) {
+        PARE_TRY(onnx_check_plain(importer, name, &attr->i, 1));
         value = pare_graph_add_constant(graph, name, PARE_S64, &shape, &attr->i, sizeof attr->i);
     } else if (strcmp(kind, "value_floats") == 0) {
         shape = (pare_shape){.rank = 1, .dims = {(int64_t)attr->n_floats}};
         value = pare_graph_add_constant(graph, name, PARE_F32, &shape, attr->floats, attr->n_floats * sizeof(float));
     } else if (strcmp(kind, "value_ints") == 0) {
+        PARE_TRY(onnx_check_plain(importer, name, attr->ints, attr->n_ints));
         shape = (pare_shape){.rank = 1, .dims = {(int64_t)attr->n_ints}};
         value = pare_graph_add_constant(graph, name, PARE_S64, &shape, attr->ints, attr->n_ints * sizeof(int64_t));
     } else {

@@ -28,6 +28,19 @@ static pare_value *loose_constant(pare_graph *graph, pare_dtype dtype, const par
     return value;
 }
 
+pare_status onnx_check_plain(onnx_importer *importer, const char *name, const int64_t *elements, size_t count) {
+    int64_t k = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (pare_is_batch_mark(elements[i], &k)) {
+            return pare_fail(importer->error, PARE_UNSUPPORTED,
+                             "tensor \"%.200s\": expected int64 elements outside of [-2^62 + 1, -2^62 + 2^31], found "
+                             "%lld",
+                             name, (long long)elements[i]);
+        }
+    }
+    return PARE_OK;
+}
+
 pare_status onnx_import_tensor(onnx_importer *importer, const Onnx__TensorProto *tensor, const char *name, bool listed,
                                pare_value **value) {
     pare_graph *graph = importer->graph;
@@ -41,6 +54,9 @@ pare_status onnx_import_tensor(onnx_importer *importer, const Onnx__TensorProto 
     }
     if (status != PARE_OK) {
         return status;
+    }
+    if (dtype == PARE_S64) {
+        PARE_TRY(onnx_check_plain(importer, onnx_text(tensor->name), data, bytes / sizeof(int64_t)));
     }
     pare_dtype kept = onnx_graph_dtype(dtype);
     if (kept != dtype) {
@@ -99,7 +115,7 @@ static bool is_symbolic(const Onnx__TensorShapeProto__Dimension *dim) {
     return dim->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
 }
 
-/* The batch: the symbolic dimension that heads the first input, or its only one. */
+/* The batch: the symbolic dimension that heads the first input with any, or its only one. */
 static void find_batch(onnx_importer *importer) {
     for (size_t i = 0; i < importer->proto->n_input; i++) {
         const Onnx__ValueInfoProto *info = importer->proto->input[i];
@@ -114,13 +130,16 @@ static void find_batch(onnx_importer *importer) {
                 first = d;
             }
         }
-        if (symbolic != 0 && (first == 0 || symbolic == 1) && binding_of(importer, info->name) == NULL) {
+        if (symbolic == 0) {
+            continue;
+        }
+        if ((first == 0 || symbolic == 1) && binding_of(importer, onnx_text(info->name)) == NULL) {
             const char *param = dim_param(shape->dim[first]);
             importer->batch = param[0] != '\0' ? param : NULL;
+            importer->unnamed_batch = param[0] == '\0';
         }
-        break;
+        return;
     }
-    importer->unnamed_batch = importer->batch == NULL;
 }
 
 /* A dim_param that some binding gives a value. */

@@ -134,7 +134,10 @@ static bool fold_element(const pare_node *node, pare_binary_kind kind, int64_t a
     if (op_is_batch_mark(a) || op_is_batch_mark(b)) {
         return on_batch_multiple(kind, a, b, y);
     }
-    return integer_arithmetic(kind, a, b, pare_node_int(node, "fmod", 0) != 0, y) || integer_comparison(kind, a, b, y);
+    if (integer_arithmetic(kind, a, b, pare_node_int(node, "fmod", 0) != 0, y)) {
+        return !op_is_batch_mark(*y); /* a plain number that would be taken for one */
+    }
+    return integer_comparison(kind, a, b, y);
 }
 
 static bool store_int(void *data, pare_dtype dtype, size_t index, int64_t y) {

@@ -13,9 +13,12 @@ static bool clip_function(const pare_node *node, pare_activation *function) {
 
 static pare_status clip_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     for (size_t i = 1; i < node->input_count; i++) {
-        if (node->inputs[i] != NULL && op_is_constant(node->inputs[i]) && op_count(node->inputs[i]) != 1) {
-            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected bounds of one element, found %zu",
-                                  op_count(node->inputs[i]));
+        const pare_value *bound = node->inputs[i];
+        size_t elements = 0;
+        if (bound != NULL && (!pare_shape_elements(&bound->shape, &elements) || elements != 1)) {
+            char text[160];
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected bounds of one element, found %s",
+                                  pare_shape_text(&bound->shape, text, sizeof text));
         }
     }
     return op_infer_same(graph, node, error);

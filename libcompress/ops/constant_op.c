@@ -136,11 +136,11 @@ static pare_status fill_infer(pare_graph *graph, pare_node *node, pare_error *er
     literal found;
     PARE_TRY(op_ints(node, 0, extents, PARE_MAX_RANK, &count, error));
     for (size_t i = 0; i < count; i++) {
-        extents[i] = op_is_batch_mark(extents[i]) ? PARE_BATCH_MARK - extents[i] : extents[i];
-        if (extents[i] < 0 && !op_is_batch_mark(PARE_BATCH_MARK - extents[i])) {
+        if (extents[i] < 0 && !op_is_batch_mark(extents[i])) {
             return pare_node_fail(node, error, PARE_BAD_INPUT, "expected extents of at least 0, found %lld",
                                   (long long)extents[i]);
         }
+        extents[i] = op_is_batch_mark(extents[i]) ? PARE_BATCH_MARK - extents[i] : extents[i];
     }
     pare_shape y = op_shape((int32_t)count, extents);
     fill_value(node, &found);
@@ -272,16 +272,19 @@ static pare_status range_fold(pare_graph *graph, pare_node *node, pare_error *er
     if (data == NULL) {
         return pare_fail_memory(error, bytes);
     }
+    bool plain = true;
     for (int64_t i = 0; i < found.count; i++) {
         if (y->dtype == PARE_S64) {
-            ((int64_t *)data)[i] = (int64_t)((uint64_t)found.start + (uint64_t)i * (uint64_t)found.delta);
+            int64_t element = (int64_t)((uint64_t)found.start + (uint64_t)i * (uint64_t)found.delta);
+            ((int64_t *)data)[i] = element;
+            plain = plain && !op_is_batch_mark(element);
         } else if (y->dtype == PARE_S32) {
             ((int32_t *)data)[i] = (int32_t)(found.start + i * found.delta);
         } else {
             ((float *)data)[i] = (float)(found.real_start + (double)i * found.real_delta);
         }
     }
-    pare_status status = op_make_constant(graph, node, 0, data, bytes, error);
+    pare_status status = plain ? op_make_constant(graph, node, 0, data, bytes, error) : PARE_OK;
     pare_free(data);
     return status;
 }

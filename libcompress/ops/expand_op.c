@@ -48,6 +48,10 @@ static pare_status expand_infer(pare_graph *graph, pare_node *node, pare_error *
     pare_shape y;
     PARE_TRY(op_ints(node, 1, extents, PARE_MAX_RANK, &count, error));
     for (size_t i = 0; i < count; i++) {
+        if (extents[i] < 0 && !op_is_batch_mark(extents[i])) {
+            return pare_node_fail(node, error, PARE_BAD_INPUT, "expected extents of at least 0, found %lld",
+                                  (long long)extents[i]);
+        }
         extents[i] = op_is_batch_mark(extents[i]) ? PARE_BATCH_MARK - extents[i] : extents[i];
     }
     pare_shape target = op_shape((int32_t)count, extents);

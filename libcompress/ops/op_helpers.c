@@ -57,7 +57,7 @@ static bool stored_int(const void *data, pare_dtype dtype, size_t index, int64_t
         return true;
     case PARE_U64:
         *element = (int64_t)((const uint64_t *)data)[index];
-        return true;
+        return *element >= 0; /* no int64 beyond */
     default:
         return false;
     }

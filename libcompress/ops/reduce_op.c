@@ -37,13 +37,13 @@ static pare_status reduce_infer(pare_graph *graph, pare_node *node, pare_error *
 static bool combine(pare_reduce_kind kind, int64_t a, int64_t b, int64_t *y) {
     switch (kind) {
     case PARE_REDUCE_SUM:
-        return !op_is_batch_mark(a) && !op_is_batch_mark(b) && pare_add_i64(a, b, y);
+        return !op_is_batch_mark(a) && !op_is_batch_mark(b) && pare_add_i64(a, b, y) && !op_is_batch_mark(*y);
     case PARE_REDUCE_PROD:
         if (op_is_batch_mark(a) != op_is_batch_mark(b)) {
             int64_t k = (op_is_batch_mark(a) ? a : b) - PARE_BATCH_MARK, other = op_is_batch_mark(a) ? b : a;
             return other > 0 && pare_mul_i64(k, other, y) && (*y += PARE_BATCH_MARK, op_is_batch_mark(*y));
         }
-        return !op_is_batch_mark(a) && pare_mul_i64(a, b, y);
+        return !op_is_batch_mark(a) && pare_mul_i64(a, b, y) && !op_is_batch_mark(*y);
     case PARE_REDUCE_MAX:
         *y = a > b ? a : b;
         return !op_is_batch_mark(a) && !op_is_batch_mark(b);
@@ -59,7 +59,8 @@ static bool combine(pare_reduce_kind kind, int64_t a, int64_t b, int64_t *y) {
 static pare_status fold_to_one(pare_graph *graph, pare_node *node, pare_reduce_kind kind, pare_error *error) {
     const pare_value *x = node->inputs[0], *y = op_output(node, 0);
     int64_t result = 0, element = 0;
-    if (y == NULL || x->dtype != PARE_S64 || !op_may_fold(x) || op_count(y) != 1 || op_count(x) < 1) {
+    bool keeps = kind <= PARE_REDUCE_PROD; /* one element alone is the result */
+    if (!keeps || y == NULL || x->dtype != PARE_S64 || !op_may_fold(x) || op_count(y) != 1 || op_count(x) < 1) {
         return PARE_OK;
     }
     (void)op_int_at(x, 0, &result);

@@ -128,7 +128,7 @@ static pare_status one_hot_plan(const pare_node *node, int32_t *axis, int64_t *d
             return pare_node_fail(node, error, PARE_UNSUPPORTED,
                                   "expected a constant depth, found one that is computed");
         }
-        *depth = (int64_t)real;
+        *depth = real >= 1.0F && real < 2147483648.0F ? (int64_t)real : 0;
     }
     int32_t rank = node->inputs[0]->shape.rank + 1;
     if (*depth < 1 || *depth > INT32_MAX || rank > PARE_MAX_RANK || op_count(node->inputs[2]) != 2) {

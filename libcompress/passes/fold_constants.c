@@ -22,6 +22,12 @@ static bool has_live_output(const pare_node *node) {
     return false;
 }
 
+/* Outputs that nothing reads are not computed: an operator need not know how to
+ * (the running statistics of BatchNormalization). */
+static bool is_read(const pare_value *value) {
+    return value != NULL && (value->use_count > 0 || value->is_output);
+}
+
 /* Constants that fold one out of another could fill the machine from a file of
  * a few kilobytes, so their sum is bounded too. */
 static size_t fold_budget(const pare_graph *graph, size_t limit) {
@@ -44,7 +50,7 @@ static bool may_fold_by_operator(const pare_node *node, size_t limit) {
 }
 
 static bool may_run(const pare_node *node, size_t limit) {
-    size_t constants = 0;
+    size_t constants = 0, reads = 0;
     if (node->op->lower == NULL || !pare_node_outputs_fit(node, limit) || pass_is(node, "Identity")) {
         return false;
     }
@@ -60,8 +66,9 @@ static bool may_run(const pare_node *node, size_t limit) {
         if (value != NULL && (value->quant != NULL || value->dtype != PARE_F32)) {
             return false;
         }
+        reads += is_read(value);
     }
-    return constants != 0;
+    return constants != 0 && reads != 0;
 }
 
 /* The node alone, its inputs as constants of the same names. */
@@ -85,7 +92,7 @@ static pare_status isolate(const pare_node *node, pare_graph *alone, pare_error 
     pare_value **outputs = values + node->input_count;
     for (size_t i = 0; i < node->output_count; i++) {
         const pare_value *from = node->outputs[i];
-        if (from != NULL &&
+        if (is_read(from) &&
             ((outputs[i] = pare_graph_add_value(alone, from->name, from->dtype, &from->shape)) == NULL ||
              !pare_graph_add_output(alone, outputs[i]))) {
             return pare_graph_fail_memory(alone, error);
@@ -137,7 +144,7 @@ static bool adopt_results(pare_graph *graph, const pare_node *node, const pare_o
     size_t next = 0;
     for (size_t i = 0; i < node->output_count; i++) {
         pare_value *value = node->outputs[i];
-        if (value != NULL && next < count) {
+        if (is_read(value) && next < count) {
             const pare_output_buffer *buffer = &buffers[next++];
             if (!pare_graph_make_constant(graph, value, buffer->data, buffer->bytes)) {
                 return false;

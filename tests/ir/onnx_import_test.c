@@ -329,6 +329,58 @@ static pare_status bind(test_onnx *m, const pare_shape_binding *bindings, size_t
     return status;
 }
 
+/* x [1, 4] and z, whose first dimension is symbolic: y = x + z */
+static test_onnx *batch_in_second(const char *param) {
+    test_onnx *m = test_onnx_begin(8, 13);
+    test_onnx_input(m, "x", PARE_F32, 2, DIMS(1, 4));
+    test_onnx_input(m, "z", PARE_F32, 2, DIMS(-1, 4));
+    test_onnx_proto(m)->graph->input[1]->type->tensor_type->shape->dim[0]->dim_param = test_onnx_string(m, param);
+    test_onnx_node(m, "Add", "", 2, NAMES("x", "z"), 1, NAMES("y"));
+    output(m, "y");
+    return m;
+}
+
+static void row_34_batch_heads_the_first_symbolic_input(void **state) {
+    (void)state;
+    static const char *const params[] = {"N", "rows", ""};
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
+        pare_graph *graph = accept(batch_in_second(params[i]));
+        assert_int_equal(graph->inputs[1]->shape.dims[0], -1);
+        assert_int_equal(graph->outputs[0]->shape.dims[0], -1);
+        pare_graph_free(graph);
+    }
+}
+
+/* The graph spells multiples of the batch as int64 numbers that no file needs. */
+static void row_44_numbers_that_mean_the_batch(void **state) {
+    (void)state;
+    const int64_t mark = INT64_MIN / 2 + 3;
+    test_onnx *m = begin();
+    test_onnx_initializer_i64(m, "k", 1, DIMS(1), &mark);
+    test_onnx_node(m, "Gather", "", 2, NAMES("x", "k"), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_UNSUPPORTED, "tensor \"k\": expected int64 elements outside");
+    m = begin();
+    test_onnx_attr_ints(m, test_onnx_node(m, "Constant", "", 0, NULL, 1, NAMES("k")), "value_ints", 1, &mark);
+    test_onnx_node(m, "Gather", "", 2, NAMES("x", "k"), 1, NAMES("y"));
+    output(m, "y");
+    refuse(m, PARE_UNSUPPORTED, "tensor \"k\": expected int64 elements outside");
+}
+
+static void row_49_negative_extents(void **state) {
+    (void)state;
+    static const char *const ops[] = {"Expand", "ConstantOfShape"};
+    for (size_t i = 0; i < 2; i++) {
+        test_onnx *m = test_onnx_begin(8, 13);
+        test_onnx_input(m, "x", PARE_F32, 2, DIMS(1, 4));
+        test_onnx_initializer_i64(m, "s", 1, DIMS(2), DIMS(-1, 4));
+        test_onnx_node(m, ops[i], "", i == 0 ? 2 : 1, i == 0 ? NAMES("x", "s") : NAMES("s"), 1, NAMES("c"));
+        test_onnx_node(m, "Add", "", 2, NAMES("x", "c"), 1, NAMES("y"));
+        output(m, "y");
+        refuse(m, PARE_BAD_INPUT, "expected extents of at least 0, found -1");
+    }
+}
+
 static void row_34_symbolic_dimensions(void **state) {
     (void)state;
     refuse(symbolic_image(), PARE_UNSUPPORTED, "the symbol \"D2\"; bind it with --shape x=");
@@ -454,7 +506,10 @@ int main(void) {
         cmocka_unit_test(row_32_training_info),
         cmocka_unit_test(row_32_functions),
         cmocka_unit_test(row_33_dimensions),
+        cmocka_unit_test(row_34_batch_heads_the_first_symbolic_input),
         cmocka_unit_test(row_34_symbolic_dimensions),
+        cmocka_unit_test(row_44_numbers_that_mean_the_batch),
+        cmocka_unit_test(row_49_negative_extents),
         cmocka_unit_test(row_35_one_symbol_bound_to_two_values),
         cmocka_unit_test(batch_may_head_any_input),
         cmocka_unit_test(initializers_listed_as_inputs_are_constants),

@@ -1,15 +1,33 @@
-/* Every operator's file, from text to the reference kernels. */
+/* Every operator's file, from text to the reference kernels. With
+ * PARE_WRITE_CORPUS=FOLDER the cases are also written there as ONNX models: more
+ * seeds for the fuzz targets. */
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "operator_cases.h"
+#include "pare/onnx_graph.h"
 #include "pare/op.h"
 
 #define CASES (sizeof operator_cases / sizeof operator_cases[0])
 
+static void write_seed(const graph_case *test) {
+    const char *folder = getenv("PARE_WRITE_CORPUS");
+    if (folder != NULL) {
+        char path[4096];
+        pare_graph *graph = NULL;
+        pare_error error = {0};
+        snprintf(path, sizeof path, "%s/%s_%zu", folder, test->op, (size_t)(test - operator_cases));
+        assert_ok(graph_case_build(test, &graph, &error), &error);
+        assert_ok(pare_graph_save(graph, path, &error), &error);
+        pare_graph_free(graph);
+    }
+}
+
 static void run_case(void **state) {
+    write_seed(*state);
     graph_case_check(*state);
 }
 

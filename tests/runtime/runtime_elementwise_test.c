@@ -6,7 +6,7 @@
     { .dtype = PARE_F32, .shape = SHAPE(__VA_ARGS__), .data = (values) }
 
 static void binary(pare_binary_kind kind, case_tensor a, case_tensor b, case_tensor y) {
-    pare_binary_attrs attrs = {.kind = kind, .activation = {PARE_FN_IDENTITY, 0, 0}};
+    pare_binary_attrs attrs = {.kind = (int32_t)kind, .activation = {PARE_FN_IDENTITY, 0, 0}};
     case_check(PARE_OP_BINARY, &attrs, (case_tensor[]){a, b}, 2, &y);
 }
 

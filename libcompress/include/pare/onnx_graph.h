@@ -23,7 +23,7 @@ typedef struct pare_import_options {
  * QuantizeLinear/DequantizeLinear and QLinear operators into values'
  * quantization (int8 activations become uint8 with the zero point moved by 128,
  * which is exact); infers shapes. The one symbolic dimension that heads the
- * first input is the batch; others need a binding. `options` may be NULL. */
+ * first input which has any is the batch; others need a binding. `options` may be NULL. */
 pare_status pare_graph_from_onnx(const pare_onnx_file *file, const pare_import_options *options, pare_graph **graph,
                                  pare_error *error);
 
