@@ -15,6 +15,7 @@
 #include "pare/runtime.h"
 
 cli_common common = {.shuffle_seed = -1};
+const char *const cli_instruction_sets[] = {"best", "scalar", "avx2", "avx512-vnni", NULL};
 
 static volatile sig_atomic_t interrupted;
 

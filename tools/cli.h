@@ -41,8 +41,11 @@ typedef struct cli_common {
     int64_t limit, shuffle_seed, batch, threads, seed;
     cli_list shapes;
     bool quiet, verbose;
+    int isa; /* a pare_isa */
 } cli_common;
 extern cli_common common;
+/* The words of --isa, in the order of pare_isa. */
+extern const char *const cli_instruction_sets[];
 
 #define CLI_OUTPUT(text)                                                                                               \
     { "output", 'o', CLI_TEXT, &common.output, "FILE", text, 0, 0, NULL }
@@ -72,6 +75,11 @@ extern cli_common common;
     { "seed", 0, CLI_WHOLE, &common.seed, "N", "of everything random (default 0)", 0, 1e15, NULL }
 #define CLI_SHAPE                                                                                                      \
     { "shape", 0, CLI_LIST, &common.shapes, "NAME=1x3x224x224", "binds an input's symbolic dimensions", 0, 0, NULL }
+#define CLI_ISA                                                                                                        \
+    {                                                                                                                  \
+        "isa", 0, CLI_CHOICE, &common.isa, NULL, "highest instruction set of Pare's own kernels", 0, 0,                \
+            cli_instruction_sets                                                                                       \
+    }
 #define CLI_QUIET                                                                                                      \
     { "quiet", 'q', CLI_FLAG, &common.quiet, NULL, "print results only, no progress", 0, 0, NULL }
 #define CLI_VERBOSE                                                                                                    \

@@ -89,15 +89,14 @@ static pare_status make_buffers(latency_probe *p, pare_error *error) {
     return PARE_OK;
 }
 
-pare_status latency_open(pare_model *model, int64_t batch, int32_t threads, latency_probe **probe, double *session_ms,
-                         pare_error *error) {
+pare_status latency_open(pare_model *model, const pare_session_options *options, latency_probe **probe,
+                         double *session_ms, pare_error *error) {
     latency_probe *p = pare_alloc_zero(1, sizeof *p);
     if (p == NULL) {
         return pare_fail_memory(error, sizeof *p);
     }
-    pare_session_options options = {.struct_size = sizeof options, .batch = batch, .threads = threads};
     double began = milliseconds_now();
-    pare_status status = pare_session_create(model, &options, &p->session, error);
+    pare_status status = pare_session_create(model, options, &p->session, error);
     *session_ms = milliseconds_now() - began;
     if (status == PARE_OK) {
         status = make_buffers(p, error);

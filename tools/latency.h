@@ -8,9 +8,9 @@
 /* A session fed with seeded noise, ready to be timed again and again. */
 typedef struct latency_probe latency_probe;
 
-/* `session_ms` receives the time of planning and packing. */
-pare_status latency_open(pare_model *model, int64_t batch, int32_t threads, latency_probe **probe, double *session_ms,
-                         pare_error *error);
+/* `options`: batch, threads and isa. `session_ms` receives the time of planning and packing. */
+pare_status latency_open(pare_model *model, const pare_session_options *options, latency_probe **probe,
+                         double *session_ms, pare_error *error);
 void latency_close(latency_probe *probe);
 /* One run, in milliseconds. */
 pare_status latency_measure(latency_probe *probe, double *milliseconds, pare_error *error);

@@ -98,7 +98,11 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
         status = model_file_lower(&file, error);
     }
     if (status == PARE_OK) {
-        status = latency_open(file.model, common.batch, (int32_t)common.threads, &probe, &session_ms, error);
+        pare_session_options options = {.struct_size = sizeof options,
+                                        .batch = common.batch,
+                                        .threads = (int32_t)common.threads,
+                                        .isa = (pare_isa)common.isa};
+        status = latency_open(file.model, &options, &probe, &session_ms, error);
     }
     double load_ms = milliseconds_now() - began;
     if (status == PARE_OK) {
@@ -122,6 +126,7 @@ int main(int argc, char **argv) {
         {"layers", 0, CLI_FLAG, &layers, NULL, "time of each step with its kernel's name", 0, 0, NULL},
         CLI_BATCH,
         CLI_THREADS,
+        CLI_ISA,
         CLI_SHAPE,
         CLI_JSON,
         CLI_QUIET,

@@ -37,8 +37,9 @@ static pare_status time_rows(compare_row *rows, size_t count, pare_error *error)
     latency_probe *probes[CLI_LIST_MAX] = {NULL};
     double *times = pare_alloc_zero(count * ROUNDS, sizeof *times), ignored;
     pare_status status = times != NULL ? PARE_OK : pare_fail_memory(error, count * ROUNDS * sizeof *times);
+    pare_session_options options = {.struct_size = sizeof options, .batch = 1, .threads = (int32_t)common.threads};
     for (size_t i = 0; i < count && status == PARE_OK; i++) {
-        status = latency_open(rows[i].file.model, 1, (int32_t)common.threads, &probes[i], &ignored, error);
+        status = latency_open(rows[i].file.model, &options, &probes[i], &ignored, error);
         for (int w = 0; w < 3 && status == PARE_OK; w++) {
             status = latency_measure(probes[i], &ignored, error);
         }

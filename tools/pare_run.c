@@ -14,8 +14,6 @@
 
 static cli_list inputs, outputs;
 static bool reference;
-static const char *const instruction_sets[] = {"best", "scalar", "avx2", "avx512-vnni", NULL};
-static int isa;
 
 typedef struct run_state {
     model_file file;
@@ -103,7 +101,7 @@ static pare_status execute(run_state *s, pare_error *error) {
     pare_session_options options = {.struct_size = sizeof options,
                                     .threads = (int32_t)common.threads,
                                     .reference = reference,
-                                    .isa = (pare_isa)isa};
+                                    .isa = (pare_isa)common.isa};
     pare_input in[MOST_PORTS];
     pare_output_buffer out[MOST_PORTS];
     PARE_TRY(find_batch(s, &options.batch, error));
@@ -181,7 +179,7 @@ int main(int argc, char **argv) {
         {"output", 'o', CLI_LIST, &outputs, "[NAME=]Y.npy", "where an output goes", 0, 0, NULL},
         CLI_THREADS,
         {"reference", 0, CLI_FLAG, &reference, NULL, "run the plain C reference kernels", 0, 0, NULL},
-        {"isa", 0, CLI_CHOICE, &isa, NULL, "highest instruction set of Pare's own kernels", 0, 0, instruction_sets},
+        CLI_ISA,
         CLI_SHAPE,
         CLI_QUIET,
     };
