@@ -17,7 +17,7 @@ static const char *const granularities[] = {"per-channel", "per-tensor", NULL};
 static const char *const pair_rules[] = {"nudge", "7bit", "free", NULL};
 
 static int weights, activations, granularity, pairs;
-static int method = PARE_CALIBRATE_MSE;
+static int method = PARE_CALIBRATE_PERCENTILE;
 static double percentile = 99.999;
 static cli_list exclude;
 static int64_t exclude_worst;
@@ -134,7 +134,7 @@ int main(int argc, char **argv) {
         CLI_CALIB,
         {"weights", 0, CLI_CHOICE, &weights, NULL, "type of the weights", 0, 0, weight_types},
         {"activations", 0, CLI_CHOICE, &activations, NULL, "float: weights only", 0, 0, activation_types},
-        {"method", 0, CLI_CHOICE, &method, NULL, "how ranges are chosen (default mse)", 0, 0, methods},
+        {"method", 0, CLI_CHOICE, &method, NULL, "how ranges are chosen (default percentile)", 0, 0, methods},
         {"percentile", 0, CLI_NUMBER, &percentile, "P", "for --method percentile (default 99.999)", 50, 100, NULL},
         {"granularity", 0, CLI_CHOICE, &granularity, NULL, "scales of the weights", 0, 0, granularities},
         {"pairs", 0, CLI_CHOICE, &pairs, NULL, "keeping sums of two products within 16 bits", 0, 0, pair_rules},
@@ -144,7 +144,8 @@ int main(int argc, char **argv) {
         {"bias-correction", 0, CLI_FLAG, &bias_correction, NULL, "moves biases by the mean error of each channel", 0, 0,
          NULL},
         {"equalize", 0, CLI_FLAG, &equalize, NULL, "cross-layer equalization first", 0, 0, NULL},
-        {"no-balance", 0, CLI_FLAG, &unbalanced, NULL, "leaves the ranges of an activation's channels as they are", 0, 0, NULL},
+        {"no-balance", 0, CLI_FLAG, &unbalanced, NULL, "leaves the ranges of an activation's channels as they are", 0,
+         0, NULL},
         CLI_PREPROCESS,
         CLI_LIMIT,
         CLI_SHUFFLE,

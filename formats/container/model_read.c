@@ -341,6 +341,10 @@ static pare_status parse(parser *p) {
 pare_status pare_model_from_bytes(const void *data, size_t size, const pare_model_limits *limits, pare_model **model,
                                   pare_error *error) {
     parser p = {.file = {data, size, 0}, .error = error};
+    if (model == NULL || (data == NULL && size > 0)) {
+        return pare_fail(error, PARE_USAGE,
+                         "pare_model_from_bytes: expected bytes and a place for the model, found NULL");
+    }
     limits_resolve(&p.limits, limits);
     *model = NULL;
     if (size > p.limits.file_bytes) {
@@ -364,6 +368,9 @@ pare_status pare_model_open(const char *path, const pare_model_limits *limits, p
     uint8_t *data = NULL;
     size_t size = 0;
     pare_model_limits used;
+    if (path == NULL || model == NULL) {
+        return pare_fail(error, PARE_USAGE, "pare_model_open: expected a path and a place for the model, found NULL");
+    }
     limits_resolve(&used, limits);
     *model = NULL;
     PARE_TRY(pare_file_read(path, used.file_bytes, &data, &size, error));
@@ -376,7 +383,7 @@ pare_status pare_model_open(const char *path, const pare_model_limits *limits, p
 }
 
 bool pare_model_is_container(const void *data, size_t size) {
-    return size >= 4 && memcmp(data, CONTAINER_MAGIC, 4) == 0;
+    return data != NULL && size >= 4 && memcmp(data, CONTAINER_MAGIC, 4) == 0;
 }
 
 pare_status pare_model_file_layout(const void *data, size_t size, pare_model_layout *layout, pare_error *error) {

@@ -282,6 +282,9 @@ pare_status pare_model_to_bytes(const pare_model *model, const pare_write_option
     writer w = {.model = model, .raw = options != NULL && options->raw};
     pare_byte_buffer out = {0};
     bool failed = false;
+    if (model == NULL || data == NULL || size == NULL) {
+        return pare_fail(error, PARE_USAGE, "pare_model_to_bytes: expected a model and places for bytes, found NULL");
+    }
     pare_put_u8(&w.sections[SECTION_STRINGS].bytes, 0);
     put_tensors(&w);
     put_nodes(&w);
@@ -315,6 +318,9 @@ pare_status pare_model_save(const pare_model *model, const pare_write_options *o
                             pare_error *error) {
     uint8_t *data = NULL;
     size_t size = 0;
+    if (path == NULL) {
+        return pare_fail(error, PARE_USAGE, "pare_model_save: expected a path, found NULL");
+    }
     PARE_TRY(pare_model_to_bytes(model, options, &data, &size, error));
     pare_status status = pare_file_replace(path, data, size, error);
     pare_free(data);

@@ -431,8 +431,54 @@ static void row_71_unknown_optional_section_is_skipped(void **state) {
     free(file.data);
 }
 
+static void row_85_null_everywhere(void **state) {
+    (void)state;
+    pare_error error = {0};
+    pare_model *model = NULL;
+    uint8_t *data;
+    size_t size;
+    assert_fails(pare_model_from_bytes(NULL, 8, NULL, &model, &error), PARE_USAGE, &error, "NULL");
+    assert_fails(pare_model_from_bytes("PARE", 4, NULL, NULL, &error), PARE_USAGE, &error, "NULL");
+    assert_fails(pare_model_open(NULL, NULL, &model, &error), PARE_USAGE, &error, "NULL");
+    assert_fails(pare_model_open("x.pare", NULL, NULL, &error), PARE_USAGE, &error, "NULL");
+    assert_fails(pare_model_to_bytes(NULL, NULL, &data, &size, &error), PARE_USAGE, &error, "NULL");
+    assert_fails(pare_model_save(NULL, NULL, test_path("null.pare"), &error), PARE_USAGE, &error, "NULL");
+    assert_false(pare_model_is_container(NULL, 8));
+}
+
+static void row_62_products_of_scales(void **state) {
+    (void)state;
+    pare_error error = {0};
+    pare_model *sample = sample_integer(), *model = NULL;
+    pare_write_options options = {.raw = true};
+    uint8_t *data;
+    size_t size, at, bytes, records = 0;
+    assert_ok(pare_model_to_bytes(sample, &options, &data, &size, &error), &error);
+    find_section(data, size, QUANTIZATION, &at, &bytes);
+    for (size_t i = at; i < at + bytes;) {
+        uint32_t count, flags;
+        memcpy(&count, data + i + 4, 4);
+        memcpy(&flags, data + i + 8, 4);
+        if (flags & 2) {
+            const uint32_t itself = (uint32_t)records;
+            records = SIZE_MAX;
+            memcpy(data + i + 12, &itself, 4); /* not an earlier record */
+            break;
+        }
+        records++;
+        i += 12 + 4 * (size_t)count * (1 + (flags & 1));
+    }
+    assert_true(records == SIZE_MAX); /* the sample has a product */
+    fix_checksums(data, size);
+    assert_fails(pare_model_from_bytes(data, size, NULL, &model, &error), PARE_BAD_INPUT, &error, "product");
+    pare_free(data);
+    pare_model_release(sample);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(row_85_null_everywhere),
+        cmocka_unit_test(row_62_products_of_scales),
         cmocka_unit_test(row_58_magic_version_flags),
         cmocka_unit_test(row_59_flipped_bit_is_noticed),
         cmocka_unit_test(row_59_flipped_content_with_right_checksums),

@@ -226,12 +226,16 @@ static uint32_t integer_weights(sample *s, int64_t outputs, int64_t inputs, int 
     return index;
 }
 
-static uint32_t integer_bias(sample *s, int64_t outputs) {
-    int32_t values[64];
+/* Its scales are the input's times those of integer_weights. */
+static uint32_t integer_bias(sample *s, int64_t outputs, float input_scale) {
+    int32_t values[64], zeros[64] = {0};
+    float scales[64];
     for (int64_t i = 0; i < outputs; i++) {
         values[i] = (int32_t)pare_random_below(&s->random, 4000) - 2000;
+        scales[i] = input_scale * (0.01F + 0.001F * (float)i);
     }
-    return add(s, "bias", PARE_S32, (pare_shape){1, {outputs}}, NULL, values);
+    pare_model_quant quant = {0, (uint32_t)outputs, scales, zeros};
+    return add(s, "bias", PARE_S32, (pare_shape){1, {outputs}}, &quant, values);
 }
 
 pare_model *sample_integer(void) {
@@ -256,7 +260,7 @@ pare_model *sample_integer(void) {
                             .activation = relu};
     uint32_t y = node_typed(&s, PARE_OP_QUANTIZE, &(pare_no_attrs){0}, &x, 1, PARE_U8, NULL, &q);
     for (int kind = 0; kind < 4; kind++) {
-        uint32_t inputs[3] = {y, integer_weights(&s, 16, kind == 0 ? 4 : 16, kind), integer_bias(&s, 16)};
+        uint32_t inputs[3] = {y, integer_weights(&s, 16, kind == 0 ? 4 : 16, kind), integer_bias(&s, 16, scale)};
         y = node_typed(&s, PARE_OP_CONV, &conv, inputs, 3, PARE_U8, NULL, &q);
     }
     pare_conv_attrs added = conv;
