@@ -317,13 +317,16 @@ static void integer_forms(void **state) {
     attribute(&c, PARE_OP_BINARY, 0, PARE_BINARY_DIV);
     uint32_t conv = find_node(&c, PARE_OP_CONV), pool = find_node(&c, PARE_OP_POOL);
     uint32_t weights = c.nodes[conv].inputs[1], bias = c.nodes[conv].inputs[2], x = c.nodes[conv].inputs[0];
-    c.tensors[bias].dtype = PARE_S16;
+    const pare_model_quant *kept = c.tensors[bias].quant;
+    c.tensors[bias].dtype = PARE_F32;
+    c.tensors[bias].quant = NULL;
     breaks(&c, PARE_UNSUPPORTED, "expected a bias of type int32");
     c.tensors[bias].dtype = PARE_S32;
+    c.tensors[bias].quant = kept;
     c.tensors[weights].dtype = PARE_U8;
     breaks(&c, PARE_UNSUPPORTED, "expected weights of type int8");
     c.tensors[weights].dtype = PARE_S8;
-    const pare_model_quant *kept = c.tensors[x].quant;
+    kept = c.tensors[x].quant;
     c.tensors[x].quant = NULL;
     breaks(&c, PARE_BAD_INPUT, "expected a scale");
     c.tensors[x].quant = kept;
