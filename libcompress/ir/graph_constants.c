@@ -12,6 +12,16 @@ bool pare_is_batch_mark(int64_t element, int64_t *k) {
     return true;
 }
 
+static void leave_producer(pare_value *value) {
+    pare_node *producer = value->producer;
+    for (size_t i = 0; producer != NULL && i < producer->output_count; i++) {
+        if (producer->outputs[i] == value) {
+            producer->outputs[i] = NULL;
+        }
+    }
+    value->producer = NULL;
+}
+
 bool pare_graph_make_constant(pare_graph *graph, pare_value *value, const void *data, size_t bytes) {
     void *copy = pare_arena_alloc(&graph->arena, bytes + 1, 1);
     if (copy == NULL) {
@@ -20,16 +30,17 @@ bool pare_graph_make_constant(pare_graph *graph, pare_value *value, const void *
     if (bytes != 0) {
         memcpy(copy, data, bytes);
     }
-    pare_node *producer = value->producer;
-    for (size_t i = 0; producer != NULL && i < producer->output_count; i++) {
-        if (producer->outputs[i] == value) {
-            producer->outputs[i] = NULL;
-        }
-    }
-    value->producer = NULL;
+    leave_producer(value);
     value->data = copy;
     value->data_bytes = bytes;
     return true;
+}
+
+void pare_graph_share_constant(pare_value *value, const pare_value *from) {
+    leave_producer(value);
+    value->data = from->data;
+    value->data_bytes = from->data_bytes;
+    value->quant = from->quant;
 }
 
 pare_quant *pare_graph_add_quant(pare_graph *graph, pare_dtype dtype, int32_t axis, size_t count, const float *scales,

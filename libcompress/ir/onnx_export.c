@@ -137,7 +137,6 @@ static pare_status export_constant_outputs(onnx_writer *writer) {
 static pare_status export_graph(onnx_writer *writer, Onnx__GraphProto *proto) {
     const pare_graph *graph = writer->graph;
     onnx__graph_proto__init(proto);
-    PARE_TRY(export_constant_outputs(writer));
     PARE_TRY(export_ports(writer, graph->inputs, graph->input_count, &proto->input));
     PARE_TRY(export_ports(writer, graph->outputs, graph->output_count, &proto->output));
     proto->n_input = graph->input_count;
@@ -145,6 +144,7 @@ static pare_status export_graph(onnx_writer *writer, Onnx__GraphProto *proto) {
     for (size_t i = 0; i < graph->input_count; i++) {
         PARE_TRY(onnx_export_quantization(writer, graph->inputs[i]));
     }
+    PARE_TRY(export_constant_outputs(writer));
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {
         PARE_TRY(onnx_export_node(writer, node));
     }

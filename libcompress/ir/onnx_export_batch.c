@@ -44,8 +44,11 @@ static pare_status export_batch(onnx_writer *writer, const pare_value *value, in
         return pare_fail(writer->error, PARE_INTERNAL, "value \"%.200s\": expected an input with a batch, found none",
                          value->name);
     }
-    const char *input_name = input->name, *gather[2] = {shape, axis_name};
+    const char *input_name = NULL, *gather[2] = {shape, axis_name};
     const int64_t one = 1;
+    /* Behind its DequantizeLinear, as all readers: a second one before it would
+     * keep the import from giving the grid to the input. */
+    PARE_TRY(onnx_reader_name(writer, input, &input_name));
     return onnx_add_initializer(writer, axis_name, PARE_S64, rank, &one, axis, sizeof *axis) &&
                    onnx_add_node(writer, "Shape", shape, &input_name, 1, &shape, 1) != NULL &&
                    onnx_add_node(writer, "Gather", *name, gather, 2, name, 1) != NULL

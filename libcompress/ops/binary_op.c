@@ -104,7 +104,8 @@ static bool integer_comparison(pare_binary_kind kind, int64_t a, int64_t b, int6
     }
 }
 
-/* k × batch keeps its meaning under multiplication and exact division alone. */
+/* k × batch keeps its meaning under multiplication and exact division alone, but
+ * for the zeros with which the exporter fills up. */
 static bool on_batch_multiple(pare_binary_kind kind, int64_t a, int64_t b, int64_t *y) {
     if (op_is_batch_mark(a) && op_is_batch_mark(b)) {
         int64_t ka = a - PARE_BATCH_MARK, kb = b - PARE_BATCH_MARK;
@@ -112,7 +113,7 @@ static bool on_batch_multiple(pare_binary_kind kind, int64_t a, int64_t b, int64
         return kind == PARE_BINARY_DIV ? ka % kb == 0 : kind == PARE_BINARY_EQUAL && a == b;
     }
     if (op_is_batch_mark(b)) {
-        if (kind != PARE_BINARY_MUL) {
+        if (kind != PARE_BINARY_MUL && kind != PARE_BINARY_ADD) {
             return false;
         }
         int64_t swap = a;
@@ -120,7 +121,13 @@ static bool on_batch_multiple(pare_binary_kind kind, int64_t a, int64_t b, int64
         b = swap;
     }
     int64_t k = a - PARE_BATCH_MARK, scaled = 0;
-    if (kind == PARE_BINARY_MUL && b > 0 && pare_mul_i64(k, b, &scaled)) {
+    if (b == 0 && kind == PARE_BINARY_MUL) {
+        *y = 0;
+        return true;
+    }
+    if (b == 0 && (kind == PARE_BINARY_ADD || kind == PARE_BINARY_SUB)) {
+        *y = a;
+    } else if (kind == PARE_BINARY_MUL && b > 0 && pare_mul_i64(k, b, &scaled)) {
         *y = PARE_BATCH_MARK + scaled;
     } else if (kind == PARE_BINARY_DIV && b > 0 && k % b == 0) {
         *y = PARE_BATCH_MARK + k / b;

@@ -390,7 +390,14 @@ pare_status op_make_constant(pare_graph *graph, const pare_node *node, size_t ou
 
 pare_status op_fold_copy(pare_graph *graph, pare_node *node, pare_error *error) {
     const pare_value *x = node->inputs[0];
-    return op_may_fold(x) ? op_make_constant(graph, node, 0, x->data, x->data_bytes, error) : PARE_OK;
+    pare_value *y = op_output(node, 0);
+    (void)graph, (void)error;
+    /* One grid for each channel would be lost with the axis. */
+    if (y != NULL && y->data == NULL && y->quant == NULL && op_is_constant(x) &&
+        (x->quant == NULL || pare_shape_equal(&x->shape, &y->shape))) {
+        pare_graph_share_constant(y, x);
+    }
+    return PARE_OK;
 }
 
 bool op_is_batch_mark(int64_t element) {

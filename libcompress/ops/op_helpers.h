@@ -81,7 +81,7 @@ void op_strides(const pare_shape *shape, int64_t *strides);
 bool op_may_fold(const pare_value *value);
 pare_status op_make_constant(pare_graph *graph, const pare_node *node, size_t output, const void *data, size_t bytes,
                              pare_error *error);
-/* Output 0 becomes a constant with the same elements as constant input 0. */
+/* Output 0 becomes a constant that shares the elements of constant input 0. */
 pare_status op_fold_copy(pare_graph *graph, pare_node *node, pare_error *error);
 bool op_is_batch_mark(int64_t element);
 

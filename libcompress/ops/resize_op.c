@@ -66,7 +66,7 @@ static pare_status read_axis(const pare_node *node, int32_t axis, size_t i, resi
     const pare_value *scales = op_input(node, 2), *sizes = op_input(node, 3);
     int64_t input = node->inputs[0]->shape.dims[axis], size = 0;
     float scale = 0;
-    bool sized = sizes != NULL && op_count(sizes) > 0;
+    bool sized = sizes != NULL && (!op_is_constant(sizes) || op_count(sizes) > 0);
     if (sized ? !op_int_at(sizes, i, &size) : scales == NULL || !op_float_at(scales, i, &scale)) {
         return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected constant scales or sizes, found other");
     }

@@ -5,15 +5,23 @@
 
 #include "onnx_samples.h"
 #include "pare/onnx_graph.h"
+#include "pare/op.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MEMORY_CAP ((size_t)512 << 20)
+#define MEMORY_CAP ((size_t)96 << 20) /* what takes more costs time, not insight */
+#define MUCH_FOLDED ((size_t)64 << 20)
 
 static void require(bool holds, const char *why) {
     if (!holds) {
         fprintf(stderr, "round trip: %s\n", why);
         abort();
+    }
+}
+
+static void print_nodes(const char *which, const pare_graph *graph) {
+    for (const pare_node *node = graph->first; node != NULL; node = node->next) {
+        fprintf(stderr, "%s: %s \"%s\"\n", which, node->op->name, node->name);
     }
 }
 
@@ -38,8 +46,14 @@ static void check_round_trip(const pare_graph *graph) {
         status = import(packed, size, &again, &error);
     }
     require(status == PARE_OK || status == PARE_LIMIT, error.message);
-    if (status == PARE_OK) {
+    /* Near the limit on folding the second import has room for more, for what the
+     * first has folded is then the file's own. */
+    if (status == PARE_OK && graph->folded_bytes < MUCH_FOLDED) {
         const char *difference = graph_difference(graph, again);
+        if (difference != NULL) {
+            print_nodes("written", graph);
+            print_nodes("read", again);
+        }
         require(difference == NULL, difference);
     }
     pare_graph_free(again);

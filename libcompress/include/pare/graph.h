@@ -150,6 +150,9 @@ pare_node *pare_graph_only_user(const pare_graph *graph, const pare_value *value
 /* Turns a produced value into a constant: `data` is copied, the producer
  * loses the output (the node stays until dead-code elimination). */
 bool pare_graph_make_constant(pare_graph *graph, pare_value *value, const void *data, size_t bytes);
+/* Likewise, with the elements and the quantization of the constant `from`, which
+ * are shared. */
+void pare_graph_share_constant(pare_value *value, const pare_value *from);
 /* A per-tensor (count 1) or per-axis quantization, owned by the graph. */
 pare_quant *pare_graph_add_quant(pare_graph *graph, pare_dtype dtype, int32_t axis, size_t count, const float *scales,
                                  const int32_t *zero_points);
