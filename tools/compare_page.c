@@ -93,17 +93,27 @@ typedef struct chart_point {
     const char *label;
 } chart_point;
 
-static void put_axes(pare_byte_buffer *out, double x_most, double y_low, double y_high, const char *x_label) {
-    for (int tick = 0; tick <= 4; tick++) {
-        double share = (double)tick / 4.0;
-        double x = MARGIN_LEFT + share * (CHART_WIDTH - MARGIN_LEFT - MARGIN_RIGHT);
-        double y = CHART_HEIGHT - MARGIN_BOTTOM - share * (CHART_HEIGHT - MARGIN_TOP - MARGIN_BOTTOM);
+/* 1, 2 or 5 times a power of ten, of which at most five fill the span. */
+static double round_step(double span) {
+    double unit = pow(10.0, floor(log10(span / 5.0))), share = span / 5.0 / unit;
+    return unit * (share <= 1.0 ? 1.0 : share <= 2.0 ? 2.0 : share <= 5.0 ? 5.0 : 10.0);
+}
+
+static void put_axes(pare_byte_buffer *out, double x_most, double y_low, double y_high, double y_step,
+                     const char *x_label) {
+    double x_step = round_step(x_most), bottom = CHART_HEIGHT - MARGIN_BOTTOM;
+    double x_scale = (CHART_WIDTH - MARGIN_LEFT - MARGIN_RIGHT) / x_most;
+    double y_scale = (CHART_HEIGHT - MARGIN_TOP - MARGIN_BOTTOM) / (y_high - y_low);
+    for (int tick = 0; (double)tick * x_step <= x_most * 1.0001; tick++) {
+        put(out, "<text class=\"soft\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.6g</text>\n",
+            MARGIN_LEFT + (double)tick * x_step * x_scale, bottom + 18.0, (double)tick * x_step);
+    }
+    for (int tick = 0; y_low + (double)tick * y_step <= y_high + y_step * 0.0001; tick++) {
+        double y = bottom - (double)tick * y_step * y_scale;
         put(out,
             "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/><text class=\"soft\" x=\"%.1f\" y=\"%.1f\" "
-            "text-anchor=\"end\">%.4g</text><text class=\"soft\" x=\"%.1f\" y=\"%.1f\" "
-            "text-anchor=\"middle\">%.4g</text>\n",
-            MARGIN_LEFT, y, CHART_WIDTH - MARGIN_RIGHT, y, MARGIN_LEFT - 8.0, y + 4.0, y_low + share * (y_high - y_low),
-            x, CHART_HEIGHT - MARGIN_BOTTOM + 18.0, share * x_most);
+            "text-anchor=\"end\">%.6g</text>\n",
+            MARGIN_LEFT, y, CHART_WIDTH - MARGIN_RIGHT, y, MARGIN_LEFT - 8.0, y + 4.0, y_low + (double)tick * y_step);
     }
     put(out, "<text class=\"soft\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
         (MARGIN_LEFT + CHART_WIDTH - MARGIN_RIGHT) / 2.0, CHART_HEIGHT - 8.0, x_label);
@@ -117,12 +127,13 @@ static void put_chart(pare_byte_buffer *out, const chart_point *points, size_t c
         y_low = fmin(y_low, points[i].low);
         y_high = fmax(y_high, points[i].high);
     }
-    double pad = fmax((y_high - y_low) * 0.1, 1e-6);
-    y_low -= pad;
-    y_high += pad;
+    double y_step = round_step(fmax(y_high - y_low, 1e-6));
+    y_low = floor(y_low / y_step) * y_step;
+    y_high = ceil(y_high / y_step + 1e-9) * y_step;
+    x_most = x_most > 0.0 ? x_most : 1.0;
     put(out, "<h2>%s against %s</h2><svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s against %s\">\n",
         y_label, x_label, CHART_WIDTH, CHART_HEIGHT, y_label, x_label);
-    put_axes(out, x_most, y_low, y_high, x_label);
+    put_axes(out, x_most, y_low, y_high, y_step, x_label);
     double plot_width = CHART_WIDTH - MARGIN_LEFT - MARGIN_RIGHT;
     double plot_height = CHART_HEIGHT - MARGIN_TOP - MARGIN_BOTTOM;
     for (size_t i = 0; i < count; i++) {
