@@ -49,6 +49,7 @@ static bool may_fold_by_operator(const pare_node *node, size_t limit) {
     return node->op->fold != NULL && pare_node_outputs_fit(node, limit);
 }
 
+/* The runtime computes floats and knows no tensors without elements. */
 static bool may_run(const pare_node *node, size_t limit) {
     size_t constants = 0, reads = 0;
     if (node->op->lower == NULL || !pare_node_outputs_fit(node, limit) || pass_is(node, "Identity")) {
@@ -56,14 +57,14 @@ static bool may_run(const pare_node *node, size_t limit) {
     }
     for (size_t i = 0; i < node->input_count; i++) {
         const pare_value *value = node->inputs[i];
-        if (value != NULL && (value->data == NULL || value->data_bytes > limit)) {
+        if (value != NULL && (value->data == NULL || value->data_bytes == 0 || value->data_bytes > limit)) {
             return false;
         }
         constants += value != NULL;
     }
     for (size_t i = 0; i < node->output_count; i++) {
         const pare_value *value = node->outputs[i];
-        if (value != NULL && (value->quant != NULL || value->dtype != PARE_F32)) {
+        if (value != NULL && (value->quant != NULL || value->dtype != PARE_F32 || pare_value_elements(value) == 0)) {
             return false;
         }
         reads += is_read(value);
