@@ -45,7 +45,7 @@ static pare_status concat_fold(pare_graph *graph, pare_node *node, pare_error *e
         return pare_fail_memory(error, bytes);
     }
     op_strides(&y->shape, to);
-    for (size_t i = 0; i < node->input_count; i++) {
+    for (size_t i = 0; bytes > 0 && i < node->input_count; i++) {
         const pare_value *x = node->inputs[i];
         op_strides(&x->shape, from);
         op_copy_strided(data + offset * to[axis] * (int64_t)size, to, x->data, from, x->shape.dims, x->shape.rank,

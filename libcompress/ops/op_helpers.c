@@ -354,21 +354,31 @@ void op_strides(const pare_shape *shape, int64_t *strides) {
     int64_t stride = 1;
     for (int32_t a = shape->rank - 1; a >= 0; a--) {
         strides[a] = stride;
-        stride *= shape->dims[a];
+        /* Beside a dimension of 0 the others may overflow: then nothing is strided over. */
+        stride = (int64_t)((uint64_t)stride * (uint64_t)shape->dims[a]);
     }
 }
 
-void op_copy_strided(void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides,
-                     const int64_t *dims, int32_t rank, size_t size) {
+static void copy_strided(char *to, const int64_t *to_strides, const char *from, const int64_t *from_strides,
+                         const int64_t *dims, int32_t rank, size_t size) {
     if (rank == 0) {
         memcpy(to, from, size);
         return;
     }
     for (int64_t i = 0; i < dims[0]; i++) {
-        op_copy_strided((char *)to + i * to_strides[0] * (int64_t)size, to_strides + 1,
-                        (const char *)from + i * from_strides[0] * (int64_t)size, from_strides + 1, dims + 1, rank - 1,
-                        size);
+        copy_strided(to + i * to_strides[0] * (int64_t)size, to_strides + 1, from + i * from_strides[0] * (int64_t)size,
+                     from_strides + 1, dims + 1, rank - 1, size);
     }
+}
+
+void op_copy_strided(void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides,
+                     const int64_t *dims, int32_t rank, size_t size) {
+    for (int32_t a = 0; a < rank; a++) {
+        if (dims[a] == 0) {
+            return; /* rather than walk the other dimensions, which may be large */
+        }
+    }
+    copy_strided(to, to_strides, from, from_strides, dims, rank, size);
 }
 
 bool op_may_fold(const pare_value *value) {

@@ -96,7 +96,7 @@ static pare_status fold_part(pare_graph *graph, const pare_node *node, size_t ou
     size_t size = pare_dtype_bytes(x->dtype), bytes = op_count(y) * size;
     op_strides(&x->shape, from);
     op_strides(&y->shape, to);
-    for (int32_t a = 0; a < x->shape.rank; a++) {
+    for (int32_t a = 0; bytes > 0 && a < x->shape.rank; a++) {
         offset += range->start[a] * from[a];
         from[a] *= range->step[a];
     }
