@@ -1,0 +1,85 @@
+/* Batches for training: a deterministic shuffle of a data set, preprocessed and
+ * augmented by another thread while the network trains on the batch before. */
+#ifndef PARE_LOADER_H
+#define PARE_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pare/dataset.h"
+#include "pare/preprocess.h"
+
+/* What may happen to a sample. Zero-initialised: nothing. All sizes are in
+ * pixels of the model's input, probabilities in [0, 1]. Sample i of epoch e is
+ * always changed the same way: the random numbers are those of
+ * seed(options.seed, e, position), never of a thread. */
+typedef struct pare_augment {
+    bool flip_horizontal, flip_vertical; /* each with probability 1/2 */
+    int32_t crop_padding;                /* pad by so much (zeros of the normalised input), crop back at random */
+    int32_t shift;                       /* moves by up to so many pixels, zeros come in */
+    double rotation;                     /* up to ± so many degrees, bilinear, zeros outside */
+    double brightness, contrast; /* adds up to ± brightness × the input's deviation; multiplies around the sample's mean
+                                    by 1 ± contrast */
+    int32_t cutout;              /* zeroes a square of this side (DeVries and Taylor 2017) */
+    double noise;                /* adds N(0, noise²) */
+    double mixup;                /* alpha of Beta(alpha, alpha) (Zhang et al. 2018), one lambda a batch */
+} pare_augment;
+/* PARE_USAGE names a field out of range. */
+pare_status pare_augment_check(const pare_augment *augment, pare_error *error);
+
+typedef struct pare_loader_options {
+    const pare_preprocess *preprocess;
+    pare_shape input; /* the model's input without its batch dimension */
+    pare_dtype dtype; /* F32, or S64 for tokens (no augmentation) */
+    pare_augment augment;
+    size_t batch;
+    uint64_t seed;
+    bool shuffle;
+    const size_t *indices; /* the samples to draw from (copied); NULL: all */
+    size_t index_count;
+    size_t rank, ranks; /* of several machines: this one takes positions rank × batch .. of each ranks × batch (1
+                           machine: 0, 1) */
+} pare_loader_options;
+
+/* One batch; buffers belong to the loader and are valid until the next call. */
+typedef struct pare_batch {
+    const void *inputs;           /* [batch, input] */
+    const int64_t *classes;       /* [batch × targets] of class targets after label_offset, or NULL */
+    const int64_t *mixed_classes; /* mixup: the other class of each sample, else NULL */
+    const float *values;          /* [batch × targets] of value targets (mixed already), or NULL */
+    size_t targets;
+    float lambda;          /* mixup: share of `classes`; 1 without */
+    const size_t *samples; /* [batch] data-set indices, for caches of teachers' outputs */
+    uint64_t epoch, batch_in_epoch;
+} pare_batch;
+
+typedef struct pare_loader pare_loader;
+
+/* PARE_USAGE when the batch (times ranks) is larger than the number of samples (both are named). Does not
+ * own `dataset`, which nobody else may read while the loader lives. */
+pare_status pare_loader_create(pare_dataset *dataset, const pare_loader_options *options, pare_loader **loader,
+                               pare_error *error);
+/* Stops the thread. Accepts NULL. */
+void pare_loader_free(pare_loader *loader);
+/* Whole batches an epoch; a last, partial one is left out (other samples each epoch when shuffled). */
+size_t pare_loader_batches(const pare_loader *loader);
+/* The next batch; rolls over to the next epoch with a new permutation. */
+pare_status pare_loader_next(pare_loader *loader, pare_batch *batch, pare_error *error);
+/* Makes batch `batch_in_epoch` of `epoch` the next one: resuming needs no other state. */
+pare_status pare_loader_seek(pare_loader *loader, uint64_t epoch, uint64_t batch_in_epoch, pare_error *error);
+
+/* Splits sample indices [0, count) into training and validation parts, seeded; where `classes` is not NULL
+ * ([count], negative: unknown) each class is split in the same proportion (stratified). Ascending order; *train
+ * and *validation are freed by the caller with pare_free. PARE_USAGE when a part would be empty. */
+pare_status pare_split_fraction(size_t count, const int64_t *classes, double fraction, uint64_t seed, size_t **train,
+                                size_t *train_count, size_t **validation, size_t *validation_count, pare_error *error);
+/* Fold `fold` of `folds` (stratified likewise): its samples are the validation part. */
+pare_status pare_split_fold(size_t count, const int64_t *classes, size_t folds, size_t fold, uint64_t seed,
+                            size_t **train, size_t *train_count, size_t **validation, size_t *validation_count,
+                            pare_error *error);
+/* First class target of each sample of a data set, as label + offset; the caller frees *classes with pare_free.
+ * NULL where the set has no class targets. */
+pare_status pare_dataset_classes(pare_dataset *dataset, int64_t **classes, pare_error *error);
+
+#endif

@@ -1,0 +1,82 @@
+/* Optimizers on one flat vector of parameters, and learning-rate schedules. */
+#ifndef PARE_OPTIMIZER_H
+#define PARE_OPTIMIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pare/status.h"
+
+typedef enum pare_optimizer_kind {
+    PARE_OPTIMIZER_SGD =
+        0, /* momentum, optionally Nesterov's, as PyTorch: v = momentum v + g; w -= lr v (or lr (g + momentum v)) */
+    PARE_OPTIMIZER_ADAM = 1, /* Kingma and Ba 2015, algorithm 1; L2 decay added to the gradient */
+    PARE_OPTIMIZER_ADAMW = 2 /* Loshchilov and Hutter 2019, algorithm 2: decoupled decay */
+} pare_optimizer_kind;
+
+typedef struct pare_optimizer_options {
+    pare_optimizer_kind kind;
+    double momentum; /* SGD */
+    bool nesterov;
+    double beta1, beta2, epsilon; /* Adam, AdamW */
+    double weight_decay;          /* L2 */
+    double l1;                    /* adds l1 × sign(w) to the gradient */
+    double clip_norm;             /* the whole gradient's L2 norm is cut to this; 0: off */
+} pare_optimizer_options;
+
+/* A run of the flat vector that is treated alike. */
+typedef struct pare_parameter_group {
+    size_t first, count; /* elements of the flat vector */
+    bool decays;         /* weight decay and L1 apply (not to biases, BatchNorm, step sizes) */
+    double lr_scale;     /* times the schedule's learning rate */
+} pare_parameter_group;
+
+typedef struct pare_optimizer {
+    pare_optimizer_options options;
+    size_t count;   /* of the flat vector */
+    float *moments; /* [count] momentum, or [2 × count]: first and second moment; owned */
+    size_t moments_count;
+    uint64_t step; /* updates made */
+} pare_optimizer;
+
+/* PARE_USAGE names an option out of range (NaN and infinity included). Free with pare_optimizer_free. */
+pare_status pare_optimizer_create(const pare_optimizer_options *options, size_t count, pare_optimizer *optimizer,
+                                  pare_error *error);
+/* Accepts a zeroed one. */
+void pare_optimizer_free(pare_optimizer *optimizer);
+/* One update of values [count] from gradients [count] (which it may change:
+ * clipping, decay). Groups are disjoint. Returns the gradient's L2 norm before
+ * clipping; NaN or infinity there means that nothing was updated. The same bytes for any number of threads. */
+double pare_optimizer_update(pare_optimizer *optimizer, float *values, float *gradients,
+                             const pare_parameter_group *groups, size_t group_count, double lr);
+
+/* average = decay × average + (1 - decay) × values. */
+void pare_ema_update(float *average, const float *values, size_t count, double decay);
+
+typedef enum pare_schedule_kind {
+    PARE_SCHEDULE_CONSTANT = 0,
+    PARE_SCHEDULE_STEP = 1,   /* × gamma at each of the milestones (fractions of the run) */
+    PARE_SCHEDULE_COSINE = 2, /* Loshchilov and Hutter 2017, without restarts, down to lr × final_fraction */
+    PARE_SCHEDULE_ONE_CYCLE =
+        3 /* Smith and Topin 2018: cosine up from lr/25 over 30 % of the run, cosine down to lr/1e4 */
+} pare_schedule_kind;
+
+#define PARE_MILESTONES_MAX 16
+typedef struct pare_schedule {
+    pare_schedule_kind kind;
+    double lr;                              /* highest */
+    double final_fraction;                  /* cosine */
+    double gamma;                           /* step */
+    double milestones[PARE_MILESTONES_MAX]; /* step: ascending fractions of the run in (0, 1) */
+    size_t milestone_count;
+    uint64_t warmup_steps; /* linear from lr / warmup_steps, in front of the kind's own course */
+    uint64_t total_steps;  /* warm-up included */
+} pare_schedule;
+
+/* PARE_USAGE names what is out of range (a learning rate of 0, NaN or infinity too). */
+pare_status pare_schedule_check(const pare_schedule *schedule, pare_error *error);
+/* Learning rate of update `step`, counted from 0; beyond the end, that of the last. A pure function. */
+double pare_schedule_lr(const pare_schedule *schedule, uint64_t step);
+
+#endif
