@@ -2,6 +2,8 @@
  * one or two spatial dimensions. A 1-D convolution runs as a 2-D one of height 1. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status conv_window(const pare_node *node, op_window *window, pare_error *error) {
     const pare_value *x = node->inputs[0], *w = node->inputs[1];
     PARE_TRY(op_check_rank(node, 0, 3, 4, error));
@@ -110,6 +112,21 @@ static pare_status conv_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_reshape(lowering, node, wide, out, error);
 }
 
+static pare_status conv_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    op_window window;
+    PARE_TRY(conv_window(node, &window, error));
+    tape_conv_attrs attrs = {.spatial = window.spatial, .groups = pare_node_int(node, "group", 1)};
+    for (int32_t i = 0; i < window.spatial; i++) {
+        int32_t from = 2 - window.spatial + i;
+        attrs.stride[i] = window.stride[from];
+        attrs.dilation[i] = window.dilation[from];
+        attrs.before[i] = window.before[from];
+        attrs.after[i] = window.after[from];
+    }
+    return tape_conv(tape, node, &attrs, tape_input(tape, node, 0), tape_weight(tape, node, 1, true),
+                     tape_weight(tape, node, 2, false), tape_output(tape, node, 0), error);
+}
+
 static bool clamps(pare_activation activation) {
     return activation.function == PARE_FN_IDENTITY || activation.function == PARE_FN_RELU ||
            activation.function == PARE_FN_CLIP;
@@ -150,4 +167,5 @@ PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .infer = conv_infer,
                         .lower = conv_lower,
                         .integer = conv_integer,
+                        .gradient = conv_gradient,
                         .macs = conv_macs};

@@ -2,6 +2,8 @@
  * Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout (at inference). */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 /* --- infer ---------------------------------------------------------------- */
 
 /* -1 in a target: what remains of the elements, an open factor included. */
@@ -155,16 +157,38 @@ static pare_status reshape_lower(pare_lowering *lowering, const pare_node *node,
     return op_emit_reshape(lowering, node, in, out, error);
 }
 
-#define RESHAPE(op_name, most_inputs, most_outputs, infer_rule)                                                        \
+/* --- gradient --------------------------------------------------------------- */
+
+static pare_status reshape_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return tape_reshape(tape, node, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
+}
+
+static pare_status dropout_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    float ratio = 0.5F;
+    if (op_input(node, 1) != NULL) {
+        (void)op_float_at(node->inputs[1], 0, &ratio);
+    } else {
+        ratio = pare_node_float(node, "ratio", 0.5F);
+    }
+    if (!(ratio >= 0.0F && ratio < 1.0F)) {
+        return pare_node_fail(node, error, PARE_BAD_INPUT, "expected a ratio of at least 0 and below 1, found %g",
+                              (double)ratio);
+    }
+    return ratio == 0.0F
+               ? reshape_gradient(tape, node, error)
+               : tape_dropout(tape, node, ratio, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
+}
+
+#define RESHAPE(op_name, most_inputs, most_outputs, infer_rule, slope)                                                 \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = most_inputs, .min_outputs = 1,       \
         .max_outputs = most_outputs, .quant = PARE_QUANT_MOVE, .weight_input = -1, .bias_input = -1,                   \
-        .infer = infer_rule, .fold = op_fold_copy, .lower = reshape_lower                                              \
+        .infer = infer_rule, .fold = op_fold_copy, .lower = reshape_lower, .gradient = slope                           \
     }
 
-PARE_DEFINE_OP(Reshape) = RESHAPE("Reshape", 2, 1, reshape_infer);
-PARE_DEFINE_OP(Flatten) = RESHAPE("Flatten", 1, 1, flatten_infer);
-PARE_DEFINE_OP(Squeeze) = RESHAPE("Squeeze", 2, 1, squeeze_infer);
-PARE_DEFINE_OP(Unsqueeze) = RESHAPE("Unsqueeze", 2, 1, unsqueeze_infer);
-PARE_DEFINE_OP(Identity) = RESHAPE("Identity", 1, 1, op_infer_same);
-PARE_DEFINE_OP(Dropout) = RESHAPE("Dropout", 3, 2, dropout_infer);
+PARE_DEFINE_OP(Reshape) = RESHAPE("Reshape", 2, 1, reshape_infer, reshape_gradient);
+PARE_DEFINE_OP(Flatten) = RESHAPE("Flatten", 1, 1, flatten_infer, reshape_gradient);
+PARE_DEFINE_OP(Squeeze) = RESHAPE("Squeeze", 2, 1, squeeze_infer, reshape_gradient);
+PARE_DEFINE_OP(Unsqueeze) = RESHAPE("Unsqueeze", 2, 1, unsqueeze_infer, reshape_gradient);
+PARE_DEFINE_OP(Identity) = RESHAPE("Identity", 1, 1, op_infer_same, reshape_gradient);
+PARE_DEFINE_OP(Dropout) = RESHAPE("Dropout", 3, 2, dropout_infer, dropout_gradient);

@@ -9,6 +9,7 @@
 #include "pare/model.h"
 
 typedef struct pare_lowering pare_lowering; /* pare/lower.h */
+typedef struct pare_tape pare_tape;         /* train/tape.h */
 
 /* How the quantizer treats a node's activations. */
 typedef enum pare_quant_rule {
@@ -60,6 +61,10 @@ struct pare_op {
     /* True when the node is y = f(x; alpha, beta) of the elements of input 0
      * alone: *function receives f. NULL: never. */
     bool (*function)(const pare_node *node, pare_activation *function);
+    /* Records the steps that compute the outputs and, backwards, the gradients of
+     * the inputs. NULL: an operator of PARE_QUANT_MOVE has the gradient of the
+     * movement; any other has none. */
+    pare_status (*gradient)(pare_tape *tape, const pare_node *node, pare_error *error);
     /* Multiply-accumulates for a batch of one. NULL: none. */
     uint64_t (*macs)(const pare_node *node);
 };
