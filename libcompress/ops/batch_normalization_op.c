@@ -113,6 +113,14 @@ static pare_status batchnorm_lower(pare_lowering *lowering, const pare_node *nod
     return op_emit_binary(lowering, node, PARE_BINARY_ADD, product, shift, op_activation(node), out, error);
 }
 
+static void batchnorm_channels(pare_channels *channels, const pare_node *node) {
+    static const float initial[5] = {0, 1, 0, 0, 1};
+    op_channels_same(channels, node);
+    for (size_t i = 1; i < 5; i++) {
+        op_channels_parameter(channels, node, i, initial[i]);
+    }
+}
+
 PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .domain = "",
                                       .since = 7,
@@ -125,4 +133,5 @@ PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .bias_input = -1,
                                       .flags = PARE_OP_ACTIVATES,
                                       .infer = batchnorm_infer,
-                                      .lower = batchnorm_lower};
+                                      .lower = batchnorm_lower,
+                                      .channels = batchnorm_channels};

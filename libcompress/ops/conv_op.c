@@ -134,6 +134,43 @@ static uint64_t conv_macs(const pare_node *node) {
     return y->dims[0] > 0 ? macs * (uint64_t)y->dims[0] : macs;
 }
 
+/* Depthwise convolution, perhaps with several filters a channel: whole groups may go. */
+static bool is_depthwise(const pare_node *node) {
+    return pare_node_int(node, "group", 1) > 1 && node->inputs[1]->shape.dims[1] == 1;
+}
+
+/* Where groups hold several channels, as many go from each: channel j of one is tied to
+ * channel j of the others, for they share row j of the weights. */
+static void conv_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
+    int64_t groups = pare_node_int(node, "group", 1), rows = w->shape.dims[0] / groups, inputs = w->shape.dims[1];
+    pare_channels_join_axes(channels, x, 0, y, 0);
+    for (int64_t g = 0; g < groups; g++) {
+        for (int64_t i = 0; i < rows; i++) {
+            bool depthwise = is_depthwise(node);
+            pare_channels_join(channels, y, 1, g * rows + i, w, 0, g * rows + i);
+            pare_channels_join(channels, y, 1, g * rows + i, depthwise ? x : y, 1, depthwise ? g : i);
+        }
+        for (int64_t j = 0; j < inputs && !is_depthwise(node); j++) {
+            pare_channels_join(channels, x, 1, g * inputs + j, w, 1, j);
+        }
+    }
+    pare_channels_hold_from(channels, x, 2);
+    pare_channels_hold_from(channels, w, 2);
+    pare_channels_hold_from(channels, y, 2);
+    pare_channels_join_axes(channels, op_input(node, 2), 0, y, 1);
+    pare_channels_adjusted_by(channels, op_input(node, 2), 0.0F);
+    pare_channels_made_by(channels, w, 0);
+}
+
+static pare_status conv_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    if (!is_depthwise(node)) {
+        return PARE_OK;
+    }
+    int64_t left = pare_channels_left(channels, node->inputs[0], 1, 0, node->inputs[0]->shape.dims[1]);
+    return pare_node_set_int(graph, node, "group", left) ? PARE_OK : pare_fail_memory(error, sizeof left);
+}
+
 PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .domain = "",
                         .since = 1,
@@ -150,4 +187,6 @@ PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .infer = conv_infer,
                         .lower = conv_lower,
                         .integer = conv_integer,
-                        .macs = conv_macs};
+                        .macs = conv_macs,
+                        .channels = conv_channels,
+                        .resized = conv_resized};

@@ -95,7 +95,7 @@ FUNCTION(logical_not, PARE_FN_NOT, 0.0F, 0.0F)
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,             \
         .max_outputs = 1, .quant = PARE_QUANT_TABLE, .weight_input = -1, .bias_input = -1, .infer = op_infer_same,     \
-        .fold = fold_function, .lower = lower_function, .function = of                                                 \
+        .fold = fold_function, .lower = lower_function, .function = of, .channels = op_channels_same                   \
     }
 
 PARE_DEFINE_OP(Relu) = {.name = "Relu",
@@ -111,7 +111,8 @@ PARE_DEFINE_OP(Relu) = {.name = "Relu",
                         .clamp = true,
                         .infer = op_infer_same,
                         .lower = lower_function,
-                        .function = relu};
+                        .function = relu,
+                        .channels = op_channels_same};
 PARE_DEFINE_OP(LeakyRelu) = UNARY("LeakyRelu", 1, leaky_relu);
 PARE_DEFINE_OP(Elu) = UNARY("Elu", 1, elu);
 PARE_DEFINE_OP(Selu) = UNARY("Selu", 1, selu);
