@@ -83,7 +83,9 @@ static void pad_channels(pare_channels *channels, const pare_node *node) {
             pare_channels_join_axes(channels, x, a, y, a);
             continue;
         }
-        for (int64_t i = 0; i < x->shape.dims[a]; i++) {
+        int64_t first = attrs.before[a] < 0 ? -attrs.before[a] : 0;
+        int64_t last = x->shape.dims[a] + (attrs.after[a] < 0 ? attrs.after[a] : 0);
+        for (int64_t i = first; i < last; i++) {
             pare_channels_join(channels, x, a, i, y, a, i + attrs.before[a]);
         }
         if (attrs.mode != PARE_PAD_CONSTANT) { /* mirrors channels into others */
