@@ -95,16 +95,37 @@ static int64_t axis_atoms(const pare_channels *channels, const pare_value *value
     return at->shape.dims[axis];
 }
 
+/* `count` atoms from each on; of an axis without atoms, nothing moves, and of the other it holds. */
+static void join_neighbours(pare_channels *channels, uint32_t a, uint32_t b, uint32_t count) {
+    for (uint32_t i = 0; (a != NO_ATOM || b != NO_ATOM) && i < count; i++) {
+        join_atoms(channels, a != NO_ATOM ? a + i : NO_ATOM, b != NO_ATOM ? b + i : NO_ATOM);
+    }
+}
+
 void pare_channels_join_axes(pare_channels *channels, const pare_value *a, int32_t a_axis, const pare_value *b,
                              int32_t b_axis) {
     uint32_t first = NO_ATOM, second = NO_ATOM;
     int64_t extent = axis_atoms(channels, a, a_axis, &first);
-    if (extent != axis_atoms(channels, b, b_axis, &second)) {
-        return;
+    if (extent == axis_atoms(channels, b, b_axis, &second) && extent > 0) {
+        join_neighbours(channels, first, second, (uint32_t)extent);
     }
-    for (uint32_t i = 0; first != NO_ATOM && second != NO_ATOM && i < (uint32_t)extent; i++) {
-        join_atoms(channels, first + i, second + i);
+}
+
+void pare_channels_join_range(pare_channels *channels, const pare_value *a, int32_t a_axis, int64_t i,
+                              const pare_value *b, int32_t b_axis, int64_t j, int64_t count) {
+    uint32_t first = NO_ATOM, second = NO_ATOM;
+    if (a != NULL && b != NULL && count > 0 && axis_atoms(channels, a, a_axis, &first) >= i + count &&
+        axis_atoms(channels, b, b_axis, &second) >= j + count) {
+        first = first != NO_ATOM ? first + (uint32_t)i : NO_ATOM;
+        second = second != NO_ATOM ? second + (uint32_t)j : NO_ATOM;
+        join_neighbours(channels, first, second, (uint32_t)count);
     }
+}
+
+bool pare_channels_is_tracked(const pare_channels *channels, const pare_value *value, int32_t axis) {
+    uint32_t first = NO_ATOM;
+    (void)axis_atoms(channels, value, axis, &first);
+    return first != NO_ATOM;
 }
 
 void pare_channels_hold(pare_channels *channels, const pare_value *value, int32_t axis) {

@@ -115,10 +115,9 @@ static void concat_channels(pare_channels *channels, const pare_node *node) {
     for (size_t i = 0; i < node->input_count; i++) {
         const pare_value *x = node->inputs[i];
         for (int32_t a = 0; a < y->shape.rank; a++) {
-            for (int64_t c = 0; a == axis && c < x->shape.dims[a]; c++) {
-                pare_channels_join(channels, x, a, c, y, a, offset + c);
-            }
-            if (a != axis) {
+            if (a == axis) {
+                pare_channels_join_range(channels, x, a, 0, y, a, offset, x->shape.dims[a]);
+            } else {
                 pare_channels_join_axes(channels, x, a, y, a);
             }
         }

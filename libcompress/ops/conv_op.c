@@ -141,19 +141,31 @@ static bool is_depthwise(const pare_node *node) {
 
 /* Where groups hold several channels, as many go from each: channel j of one is tied to
  * channel j of the others, for they share row j of the weights. */
+static void tie_groups(pare_channels *channels, const pare_node *node, const pare_value *x, const pare_value *w,
+                       const pare_value *y) {
+    int64_t rows = w->shape.dims[0] / pare_node_int(node, "group", 1), inputs = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
+    if (!pare_channels_is_tracked(channels, x, 1) || !pare_channels_is_tracked(channels, y, 1)) {
+        pare_channels_hold(channels, x, 1);
+        pare_channels_hold_from(channels, w, 0);
+        return;
+    }
+    for (int64_t o = 0; o < w->shape.dims[0]; o++) {
+        pare_channels_join(channels, y, 1, o, depthwise ? x : y, 1, depthwise ? o / rows : o % rows);
+    }
+    for (int64_t c = 0; !depthwise && c < x->shape.dims[1]; c++) {
+        pare_channels_join(channels, x, 1, c, w, 1, c % inputs);
+    }
+}
+
 static void conv_channels(pare_channels *channels, const pare_node *node) {
     const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
-    int64_t groups = pare_node_int(node, "group", 1), rows = w->shape.dims[0] / groups, inputs = w->shape.dims[1];
     pare_channels_join_axes(channels, x, 0, y, 0);
-    for (int64_t g = 0; g < groups; g++) {
-        for (int64_t i = 0; i < rows; i++) {
-            bool depthwise = is_depthwise(node);
-            pare_channels_join(channels, y, 1, g * rows + i, w, 0, g * rows + i);
-            pare_channels_join(channels, y, 1, g * rows + i, depthwise ? x : y, 1, depthwise ? g : i);
-        }
-        for (int64_t j = 0; j < inputs && !is_depthwise(node); j++) {
-            pare_channels_join(channels, x, 1, g * inputs + j, w, 1, j);
-        }
+    pare_channels_join_axes(channels, w, 0, y, 1);
+    if (pare_node_int(node, "group", 1) == 1) {
+        pare_channels_join_axes(channels, x, 1, w, 1);
+    } else {
+        tie_groups(channels, node, x, w, y);
     }
     pare_channels_hold_from(channels, x, 2);
     pare_channels_hold_from(channels, w, 2);

@@ -155,27 +155,40 @@ static bool is_depthwise(const pare_node *node) {
     return groups > 1 && node->inputs[1]->shape.dims[0] == groups;
 }
 
-/* As Conv, with the weights' axes swapped: w [C, O / group]. */
+/* As in Conv, with the weights' axes swapped: w [C, O / group]. */
+static void tie_groups(pare_channels *channels, const pare_node *node, const pare_value *x, const pare_value *w,
+                       const pare_value *y) {
+    int64_t inputs = w->shape.dims[0] / pare_node_int(node, "group", 1), rows = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
+    if (!pare_channels_is_tracked(channels, x, 1) || !pare_channels_is_tracked(channels, y, 1)) {
+        pare_channels_hold(channels, y, 1);
+        pare_channels_hold_from(channels, w, 0);
+        return;
+    }
+    for (int64_t o = 0; y != NULL && o < y->shape.dims[1]; o++) {
+        pare_channels_join(channels, y, 1, o, depthwise ? x : w, 1, depthwise ? o / rows : o % rows);
+    }
+    for (int64_t c = 0; !depthwise && c < x->shape.dims[1]; c++) {
+        pare_channels_join(channels, x, 1, c, x, 1, c % inputs);
+    }
+}
+
 static void transposed_channels(pare_channels *channels, const pare_node *node) {
     const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
-    int64_t groups = pare_node_int(node, "group", 1), inputs = w->shape.dims[0] / groups, rows = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
     pare_channels_join_axes(channels, x, 0, y, 0);
     pare_channels_join_axes(channels, x, 1, w, 0);
-    for (int64_t g = 0; g < groups; g++) {
-        for (int64_t i = 0; i < rows; i++) {
-            bool depthwise = is_depthwise(node);
-            pare_channels_join(channels, y, 1, g * rows + i, depthwise ? x : w, 1, depthwise ? g : i);
-        }
-        for (int64_t j = 0; j < inputs; j++) {
-            pare_channels_join(channels, x, 1, g * inputs + j, x, 1, is_depthwise(node) ? g : j);
-        }
+    if (pare_node_int(node, "group", 1) == 1) {
+        pare_channels_join_axes(channels, w, 1, y, 1);
+    } else {
+        tie_groups(channels, node, x, w, y);
     }
     pare_channels_hold_from(channels, x, 2);
     pare_channels_hold_from(channels, w, 2);
     pare_channels_hold_from(channels, y, 2);
     pare_channels_join_axes(channels, op_input(node, 2), 0, y, 1);
     pare_channels_adjusted_by(channels, op_input(node, 2), 0.0F);
-    pare_channels_made_by(channels, w, is_depthwise(node) ? 0 : 1);
+    pare_channels_made_by(channels, w, depthwise ? 0 : 1);
 }
 
 static pare_status transposed_resized(const pare_channels *channels, pare_graph *graph, pare_node *node,

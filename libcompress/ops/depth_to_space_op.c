@@ -80,7 +80,11 @@ static void block_channels(pare_channels *channels, const pare_node *node, const
                            const pare_value *shallow, bool in_a_row) {
     int64_t b = 1;
     (void)block_size(node, &b, NULL);
-    for (int64_t c = 0; deep != NULL && shallow != NULL && c < deep->shape.dims[1]; c++) {
+    bool tracked = pare_channels_is_tracked(channels, deep, 1);
+    if (!tracked) {
+        pare_channels_hold(channels, shallow, 1);
+    }
+    for (int64_t c = 0; tracked && shallow != NULL && c < deep->shape.dims[1]; c++) {
         pare_channels_join(channels, deep, 1, c, shallow, 1, in_a_row ? c / (b * b) : c % shallow->shape.dims[1]);
     }
     pare_channels_join_axes(channels, deep, 0, shallow, 0);

@@ -79,16 +79,11 @@ static void pad_channels(pare_channels *channels, const pare_node *node) {
         return;
     }
     for (int32_t a = 0; a < x->shape.rank; a++) {
-        if (attrs.before[a] == 0 && attrs.after[a] == 0) {
-            pare_channels_join_axes(channels, x, a, y, a);
-            continue;
-        }
         int64_t first = attrs.before[a] < 0 ? -attrs.before[a] : 0;
         int64_t last = x->shape.dims[a] + (attrs.after[a] < 0 ? attrs.after[a] : 0);
-        for (int64_t i = first; i < last; i++) {
-            pare_channels_join(channels, x, a, i, y, a, i + attrs.before[a]);
-        }
-        if (attrs.mode != PARE_PAD_CONSTANT) { /* mirrors channels into others */
+        pare_channels_join_range(channels, x, a, first, y, a, first + attrs.before[a], last - first);
+        if (attrs.mode != PARE_PAD_CONSTANT &&
+            (attrs.before[a] != 0 || attrs.after[a] != 0)) { /* mirrors channels into others */
             pare_channels_hold(channels, x, a);
             pare_channels_hold(channels, y, a);
         }

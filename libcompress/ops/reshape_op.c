@@ -209,7 +209,8 @@ static int32_t free_axis(const pare_channels *channels, const pare_value *value,
  * are held. */
 static void join_split(pare_channels *channels, const pare_value *one, int32_t axis, const pare_value *several,
                        const int32_t *axes, int32_t count) {
-    int32_t free = free_axis(channels, several, axes, count);
+    bool tracked = pare_channels_is_tracked(channels, one, axis);
+    int32_t free = tracked ? free_axis(channels, several, axes, count) : -1;
     int64_t inner = 1;
     for (int32_t i = 0; i < count; i++) {
         if (axes[i] != free) {

@@ -152,14 +152,9 @@ static pare_status slice_lower(pare_lowering *lowering, const pare_node *node, p
 static void part_channels(pare_channels *channels, const pare_node *node, size_t output, const slice_range *range) {
     const pare_value *x = node->inputs[0], *y = op_output(node, output);
     for (int32_t a = 0; y != NULL && a < x->shape.rank; a++) {
-        if (x->shape.dims[a] == y->shape.dims[a] && range->step[a] == 1) {
-            pare_channels_join_axes(channels, x, a, y, a);
-            continue;
-        }
-        for (int64_t i = 0; range->step[a] == 1 && i < range->count[a]; i++) {
-            pare_channels_join(channels, x, a, range->start[a] + i, y, a, i);
-        }
-        if (range->step[a] != 1) {
+        if (range->step[a] == 1) {
+            pare_channels_join_range(channels, x, a, range->start[a], y, a, 0, range->count[a]);
+        } else {
             pare_channels_hold(channels, x, a);
             pare_channels_hold(channels, y, a);
         }

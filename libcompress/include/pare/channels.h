@@ -59,6 +59,12 @@ bool pare_channels_parameter(const pare_channels *channels, size_t index, const 
 /* Index i of an axis of `a` and index j of an axis of `b` are one channel. */
 void pare_channels_join(pare_channels *channels, const pare_value *a, int32_t a_axis, int64_t i, const pare_value *b,
                         int32_t b_axis, int64_t j);
+/* `count` indices of both from i and j on, which must be there. */
+void pare_channels_join_range(pare_channels *channels, const pare_value *a, int32_t a_axis, int64_t i,
+                              const pare_value *b, int32_t b_axis, int64_t j, int64_t count);
+/* False for an axis that is longer than 2^20 or depends on the batch: it keeps its extent,
+ * and what is joined with it does, too. Loops over single indices should ask first. */
+bool pare_channels_is_tracked(const pare_channels *channels, const pare_value *value, int32_t axis);
 /* All indices of two axes of equal extent, in order; axes of other extents (1, which
  * broadcasts) have nothing in common. */
 void pare_channels_join_axes(pare_channels *channels, const pare_value *a, int32_t a_axis, const pare_value *b,
