@@ -33,7 +33,7 @@ static pare_graph *resnet(net *n) {
     x = residual(n, residual(n, x));
     pare_value *half = NET(n, "Slice", "", x, net_ints(n, 2, (int64_t[]){0, 0}), net_ints(n, 2, (int64_t[]){8, 8}),
                            net_ints(n, 2, (int64_t[]){2, 3}), net_ints(n, 2, (int64_t[]){2, 2}));
-    pare_value *padded = NET(n, "Pad", "", half, net_ints(n, 8, (int64_t[]){0, 4, 0, 0, 0, 4, 0, 0}));
+    pare_value *padded = NET(n, "Pad", "", half, net_ints(n, 8, (int64_t[]){0, 3, 0, 0, 0, 5, 0, 0}));
     pare_value *y = NET(n, "Relu", "", net_conv(n, x, 16, 3, 2, 1));
     x = residual(n, NET(n, "Relu", "", NET(n, "Add", "", net_conv(n, y, 16, 3, 1, 1), padded)));
     y = net_conv(n, NET(n, "Relu", "", net_conv(n, x, 12, 1, 2, 1)), 24, 1, 1, 1);
