@@ -122,6 +122,14 @@ static pare_status batchnorm_gradient(pare_tape *tape, const pare_node *node, pa
                            tape_output(tape, node, 0), error);
 }
 
+static void batchnorm_channels(pare_channels *channels, const pare_node *node) {
+    static const float initial[5] = {0, 1, 0, 0, 1};
+    op_channels_same(channels, node);
+    for (size_t i = 1; i < 5; i++) {
+        op_channels_parameter(channels, node, i, initial[i]);
+    }
+}
+
 PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .domain = "",
                                       .since = 7,
@@ -135,4 +143,5 @@ PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .flags = PARE_OP_ACTIVATES,
                                       .infer = batchnorm_infer,
                                       .lower = batchnorm_lower,
-                                      .gradient = batchnorm_gradient};
+                                      .gradient = batchnorm_gradient,
+                                      .channels = batchnorm_channels};

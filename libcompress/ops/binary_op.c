@@ -333,6 +333,35 @@ static pare_status chain_gradient(pare_tape *tape, const pare_node *node, pare_b
     return PARE_OK;
 }
 
+/* --- channels ---------------------------------------------------------------- */
+
+/* A constant along one axis beside what weights produce is a bias, or a scale by channel; one number is a part of the
+ * formula, and a table over several axes (positions, rotations) one of the design. */
+static bool is_vector(const pare_value *value) {
+    size_t count = op_count(value);
+    bool found = false;
+    for (int32_t a = 0; a < value->shape.rank; a++) {
+        found = found || (count > 1 && value->shape.dims[a] == (int64_t)count);
+    }
+    return found;
+}
+
+static void broadcast_channels(pare_channels *channels, const pare_node *node) {
+    bool sum = (node->op->flags & PARE_OP_SUM) != 0, product = (node->op->flags & PARE_OP_PRODUCT) != 0;
+    op_channels_broadcast(channels, node);
+    for (size_t i = 0; (sum || product) && i < node->input_count; i++) {
+        if (is_vector(node->inputs[i])) {
+            pare_channels_adjusted_by(channels, node->inputs[i], sum ? 0.0F : 1.0F);
+        }
+    }
+}
+
+/* The slope starts at 1/4 (He et al. 2015, "Delving Deep into Rectifiers", section 2.1). */
+static void prelu_channels(pare_channels *channels, const pare_node *node) {
+    op_channels_broadcast(channels, node);
+    pare_channels_adjusted_by(channels, node->inputs[1], 0.25F);
+}
+
 #define KIND(name, kind)                                                                                               \
     static pare_status lower_##name(pare_lowering *lowering, const pare_node *node, pare_error *error) {               \
         return lower_pair(lowering, node, kind, error);                                                                \
@@ -381,31 +410,35 @@ CHAIN(max, PARE_BINARY_MAX, false)
 CHAIN(sum, PARE_BINARY_ADD, false)
 CHAIN(mean, PARE_BINARY_ADD, true)
 
-#define BINARY(op_name, opset, most, type_check, infer_rule, rule, flag_bits, of, folding, integer_rule, slope)        \
+#define BINARY(op_name, opset, most, type_check, infer_rule, rule, flag_bits, of, folding, integer_rule, slope,        \
+               channel_rule)                                                                                           \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = (most) == 2 ? 2 : 1, .max_inputs = most,          \
         .min_outputs = 1, .max_outputs = 1, .quant = rule, .weight_input = -1, .bias_input = -1, .flags = flag_bits,   \
         .check = type_check, .infer = infer_rule, .fold = folding, .lower = lower_##of, .integer = integer_rule,       \
-        .gradient = slope                                                                                              \
+        .gradient = slope, .channels = channel_rule                                                                    \
     }
 #define ARITHMETIC(op_name, opset, flag_bits, of)                                                                      \
     BINARY(op_name, opset, 2, check_same_type, infer_binary, PARE_QUANT_ARITHMETIC, flag_bits, of, fold_##of,          \
-           integer_pair, gradient_##of)
+           integer_pair, gradient_##of, broadcast_channels)
 #define REAL(op_name, opset, of, slope)                                                                                \
     BINARY(op_name, opset, 2, check_same_type, infer_binary, PARE_QUANT_FLOAT, PARE_OP_ACTIVATES, of, fold_##of, NULL, \
-           slope)
+           slope, broadcast_channels)
 #define COMPARISON(op_name, opset, of)                                                                                 \
-    BINARY(op_name, opset, 2, check_same_type, infer_comparison, PARE_QUANT_FLOAT, 0, of, fold_##of, NULL, NULL)
+    BINARY(op_name, opset, 2, check_same_type, infer_comparison, PARE_QUANT_FLOAT, 0, of, fold_##of, NULL, NULL,       \
+           broadcast_channels)
 #define VARIADIC(op_name, opset, of, folding)                                                                          \
-    BINARY(op_name, opset, 65535, check_same_type, infer_binary, PARE_QUANT_FLOAT, 0, of, folding, NULL, gradient_##of)
+    BINARY(op_name, opset, 65535, check_same_type, infer_binary, PARE_QUANT_FLOAT, 0, of, folding, NULL,               \
+           gradient_##of, broadcast_channels)
 
 PARE_DEFINE_OP(Add) = ARITHMETIC("Add", 7, PARE_OP_ACTIVATES | PARE_OP_SUM, add);
 PARE_DEFINE_OP(Sub) = ARITHMETIC("Sub", 7, PARE_OP_ACTIVATES, sub);
 PARE_DEFINE_OP(Mul) = ARITHMETIC("Mul", 7, PARE_OP_ACTIVATES | PARE_OP_PRODUCT, mul);
 PARE_DEFINE_OP(Div) = REAL("Div", 7, div, gradient_div);
-PARE_DEFINE_OP(Pow) = BINARY("Pow", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, pow, fold_pow, NULL, gradient_pow);
+PARE_DEFINE_OP(Pow) = BINARY("Pow", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, pow, fold_pow, NULL, gradient_pow,
+                             broadcast_channels);
 PARE_DEFINE_OP(PRelu) = BINARY("PRelu", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, prelu, fold_prelu, NULL,
-                               gradient_prelu);
+                               gradient_prelu, prelu_channels);
 PARE_DEFINE_OP(Mod) = REAL("Mod", 10, mod, NULL);
 PARE_DEFINE_OP(Equal) = COMPARISON("Equal", 7, equal);
 PARE_DEFINE_OP(Less) = COMPARISON("Less", 7, less);

@@ -151,6 +151,55 @@ static uint64_t conv_macs(const pare_node *node) {
     return y->dims[0] > 0 ? macs * (uint64_t)y->dims[0] : macs;
 }
 
+/* Depthwise convolution, perhaps with several filters a channel: whole groups may go. */
+static bool is_depthwise(const pare_node *node) {
+    return pare_node_int(node, "group", 1) > 1 && node->inputs[1]->shape.dims[1] == 1;
+}
+
+/* Where groups hold several channels, as many go from each: channel j of one is tied to
+ * channel j of the others, for they share row j of the weights. */
+static void tie_groups(pare_channels *channels, const pare_node *node, const pare_value *x, const pare_value *w,
+                       const pare_value *y) {
+    int64_t rows = w->shape.dims[0] / pare_node_int(node, "group", 1), inputs = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
+    if (!pare_channels_is_tracked(channels, x, 1) || !pare_channels_is_tracked(channels, y, 1)) {
+        pare_channels_hold(channels, x, 1);
+        pare_channels_hold_from(channels, w, 0);
+        return;
+    }
+    for (int64_t o = 0; o < w->shape.dims[0]; o++) {
+        pare_channels_join(channels, y, 1, o, depthwise ? x : y, 1, depthwise ? o / rows : o % rows);
+    }
+    for (int64_t c = 0; !depthwise && c < x->shape.dims[1]; c++) {
+        pare_channels_join(channels, x, 1, c, w, 1, c % inputs);
+    }
+}
+
+static void conv_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
+    pare_channels_join_axes(channels, x, 0, y, 0);
+    pare_channels_join_axes(channels, w, 0, y, 1);
+    if (pare_node_int(node, "group", 1) == 1) {
+        pare_channels_join_axes(channels, x, 1, w, 1);
+    } else {
+        tie_groups(channels, node, x, w, y);
+    }
+    pare_channels_hold_from(channels, x, 2);
+    pare_channels_hold_from(channels, w, 2);
+    pare_channels_hold_from(channels, y, 2);
+    pare_channels_join_axes(channels, op_input(node, 2), 0, y, 1);
+    pare_channels_adjusted_by(channels, op_input(node, 2), 0.0F);
+    pare_channels_made_by(channels, w, 0);
+}
+
+static pare_status conv_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    if (!is_depthwise(node)) {
+        return PARE_OK;
+    }
+    int64_t left = pare_channels_left(channels, node->inputs[0], 1, 0, node->inputs[0]->shape.dims[1]);
+    return pare_node_set_int(graph, node, "group", left) ? PARE_OK : pare_fail_memory(error, sizeof left);
+}
+
 PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .domain = "",
                         .since = 1,
@@ -168,4 +217,6 @@ PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .lower = conv_lower,
                         .integer = conv_integer,
                         .gradient = conv_gradient,
-                        .macs = conv_macs};
+                        .macs = conv_macs,
+                        .channels = conv_channels,
+                        .resized = conv_resized};

@@ -151,6 +151,21 @@ static uint64_t gemm_macs(const pare_node *node) {
     return b->dims[0] > 0 && b->dims[1] > 0 ? rows * (uint64_t)b->dims[0] * (uint64_t)b->dims[1] : 0;
 }
 
+static void gemm_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *a = node->inputs[0], *b = node->inputs[1], *c = op_input(node, 2), *y = op_output(node, 0);
+    int32_t a_rows = flag(node, "transA") ? 1 : 0, b_columns = flag(node, "transB") ? 0 : 1;
+    pare_channels_join_axes(channels, a, 1 - a_rows, b, 1 - b_columns);
+    pare_channels_join_axes(channels, a, a_rows, y, 0);
+    pare_channels_join_axes(channels, b, b_columns, y, 1);
+    if (c != NULL && c->shape.rank >= 1) {
+        pare_channels_join_axes(channels, c, c->shape.rank - 1, y, 1);
+        pare_channels_join_axes(channels, c, c->shape.rank - 2, y, 0);
+    }
+    pare_channels_adjusted_by(channels, c, 0.0F);
+    pare_channels_made_by(channels, b, b_columns);
+    pare_channels_made_by(channels, a, a_rows);
+}
+
 PARE_DEFINE_OP(Gemm) = {.name = "Gemm",
                         .domain = "",
                         .since = 7,
@@ -167,4 +182,5 @@ PARE_DEFINE_OP(Gemm) = {.name = "Gemm",
                         .lower = gemm_lower,
                         .integer = gemm_integer,
                         .gradient = gemm_gradient,
-                        .macs = gemm_macs};
+                        .macs = gemm_macs,
+                        .channels = gemm_channels};

@@ -188,7 +188,8 @@ static bool pool_integer(const pare_node *node) {
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = most_outputs, .quant = rule, .weight_input = -1, .bias_input = -1, .flags = PARE_OP_POOLS,      \
-        .infer = infer_rule, .lower = lower_rule, .integer = pool_integer, .gradient = slope                           \
+        .infer = infer_rule, .lower = lower_rule, .integer = pool_integer, .gradient = slope,                          \
+        .channels = op_channels_spatial                                                                                \
     }
 
 PARE_DEFINE_OP(MaxPool) = POOL("MaxPool", 2, PARE_QUANT_MOVE, pool_infer, max_pool_lower, max_pool_gradient);

@@ -105,7 +105,8 @@ FUNCTION(logical_not, PARE_FN_NOT, 0.0F, 0.0F)
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,             \
         .max_outputs = 1, .quant = PARE_QUANT_TABLE, .weight_input = -1, .bias_input = -1, .infer = op_infer_same,     \
-        .fold = fold_function, .lower = lower_function, .function = of, .gradient = function_gradient                  \
+        .fold = fold_function, .lower = lower_function, .function = of, .gradient = function_gradient,                 \
+        .channels = op_channels_same                                                                                   \
     }
 
 PARE_DEFINE_OP(Relu) = {.name = "Relu",
@@ -122,7 +123,8 @@ PARE_DEFINE_OP(Relu) = {.name = "Relu",
                         .infer = op_infer_same,
                         .lower = lower_function,
                         .function = relu,
-                        .gradient = function_gradient};
+                        .gradient = function_gradient,
+                        .channels = op_channels_same};
 PARE_DEFINE_OP(LeakyRelu) = UNARY("LeakyRelu", 1, leaky_relu);
 PARE_DEFINE_OP(Elu) = UNARY("Elu", 1, elu);
 PARE_DEFINE_OP(Selu) = UNARY("Selu", 1, selu);
