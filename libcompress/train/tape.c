@@ -158,7 +158,7 @@ uint32_t tape_output(pare_tape *tape, const pare_node *node, size_t index) {
 }
 
 uint32_t tape_temporary(pare_tape *tape, const pare_node *node, const pare_shape *shape) {
-    return add_tensor(tape, node->name, PARE_F32, shape, TAPE_VALUE);
+    return add_tensor(tape, node != NULL ? node->name : "temporary", PARE_F32, shape, TAPE_VALUE);
 }
 
 uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *data) {
