@@ -101,6 +101,7 @@ pare_status pare_augmenter_init(pare_augmenter *augmenter, const pare_augment *o
     const char *pixels = pixel_option(options);
     *augmenter = (pare_augmenter){.options = *options};
     PARE_TRY(pare_augment_check(options, error));
+    pare_ziggurat_init(&augmenter->ziggurat);
     if (!pare_shape_elements(input, &augmenter->elements) || augmenter->elements == 0) {
         return pare_fail(error, PARE_USAGE, "expected an input of fixed dimensions above 0, found %s",
                          pare_shape_text(input, text, sizeof text));
@@ -235,15 +236,25 @@ typedef struct taps {
     float weight[4];
 } taps;
 
+/* Along one axis: the lower neighbour, and the weights of it and the next. */
+static int64_t find_neighbours(double position, size_t size, double weights[2]) {
+    /* Positions lie far above -2^20: a quick floor. */
+    int64_t lower = (int64_t)(position + 0x1p20) - ((int64_t)1 << 20);
+    double past = position - (double)lower;
+    weights[0] = lower >= 0 && lower < (int64_t)size ? 1 - past : 0;
+    weights[1] = lower >= -1 && lower + 1 < (int64_t)size ? past : 0;
+    return lower;
+}
+
 static taps find_taps(double y, double x, size_t height, size_t width) {
-    taps found = {{0}, {0}};
-    double top = floor(y), left = floor(x);
+    double down[2], across[2];
+    int64_t top = find_neighbours(y, height, down), left = find_neighbours(x, width, across);
+    taps found;
     for (int corner = 0; corner < 4; corner++) {
-        double row = top + corner / 2, column = left + corner % 2;
-        if (row >= 0 && row < (double)height && column >= 0 && column < (double)width) {
-            found.at[corner] = (size_t)row * width + (size_t)column;
-            found.weight[corner] = (float)((1 - fabs(y - row)) * (1 - fabs(x - column)));
-        }
+        double weight = down[corner / 2] * across[corner % 2];
+        int64_t at = (top + corner / 2) * (int64_t)width + left + corner % 2;
+        found.at[corner] = weight != 0 ? (size_t)at : 0;
+        found.weight[corner] = (float)weight;
     }
     return found;
 }
@@ -288,19 +299,6 @@ static void cut_out(const pare_augmenter *a, float *sample, pare_random *random)
     }
 }
 
-/* As pare_random_normal, but with both numbers of each pair. */
-static void add_noise(float *sample, size_t count, double deviation, pare_random *random) {
-    for (size_t i = 0; i < count; i += 2) {
-        double radius = deviation * sqrt(-2 * log(1 - pare_random_unit(random)));
-        double angle = 6.283185307179586 * pare_random_unit(random), sine, cosine;
-        sincos(angle, &sine, &cosine);
-        sample[i] += (float)(radius * cosine);
-        if (i + 1 < count) {
-            sample[i + 1] += (float)(radius * sine);
-        }
-    }
-}
-
 void pare_augmenter_apply(const pare_augmenter *augmenter, float *sample, pare_random *random) {
     const pare_augment *options = &augmenter->options;
     if (options->brightness > 0 || options->contrast > 0) {
@@ -316,7 +314,7 @@ void pare_augmenter_apply(const pare_augmenter *augmenter, float *sample, pare_r
         cut_out(augmenter, sample, random);
     }
     if (options->noise > 0) {
-        add_noise(sample, augmenter->elements, options->noise, random);
+        pare_ziggurat_add(&augmenter->ziggurat, sample, augmenter->elements, options->noise, random);
     }
 }
 

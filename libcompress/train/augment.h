@@ -4,6 +4,7 @@
 
 #include "pare/random.h"
 #include "train/loader.h"
+#include "train/ziggurat.h"
 
 /* The options with the sample's layout: pictures are [planes, height, width,
  * run] floats, where planes or run is the number of channels and the other 1. */
@@ -11,6 +12,7 @@ typedef struct pare_augmenter {
     pare_augment options;
     size_t elements; /* of a sample */
     size_t planes, height, width, run;
+    pare_ziggurat ziggurat;
     float *spare; /* `elements` floats where pixels move, else NULL */
 } pare_augmenter;
 

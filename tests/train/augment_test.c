@@ -391,12 +391,15 @@ static void noise_is_normal(void **state) {
     memset(sample, 0, sizeof sample);
     pare_augmenter_apply(&a, sample, &random);
     double mean, deviation, product = 0;
-    size_t within[3] = {0};
+    size_t within[3] = {0}, far = 0;
+    float farthest = 0;
     moments(sample, MANY, &mean, &deviation);
     for (size_t i = 0; i < MANY; i++) {
         for (int k = 0; k < 3; k++) {
             within[k] += fabs((double)sample[i]) < 0.5 * (k + 1);
         }
+        far += fabs((double)sample[i]) > 0.5 * 3.442619855899; /* beyond the ziggurat's layers */
+        farthest = fabsf(sample[i]) > farthest ? fabsf(sample[i]) : farthest;
         product += i > 0 ? (double)sample[i] * (double)sample[i - 1] : 0;
     }
     assert_true(fabs(mean) < 0.005 && fabs(deviation - 0.5) < 0.004);
@@ -404,7 +407,8 @@ static void noise_is_normal(void **state) {
     assert_true(fabs((double)within[0] / MANY - 0.682689) < 0.005);
     assert_true(fabs((double)within[1] / MANY - 0.954500) < 0.003);
     assert_true(fabs((double)within[2] / MANY - 0.997300) < 0.001);
-    assert_true(sample[MANY - 1] != 0);
+    assert_in_range(far, 72, 158); /* 115, four deviations */
+    assert_true(farthest > 0.5f * 4 && farthest < 0.5f * 6);
     pare_augmenter_free(&a);
 }
 
