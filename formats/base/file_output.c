@@ -40,7 +40,9 @@ static pare_status open_folder(pare_output *output, pare_error *error) {
     if (slash != NULL) {
         *slash = '\0';
     }
-    output->folder = open(slash == output->path ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    do {
+        output->folder = open(slash == output->path ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } while (output->folder < 0 && errno == EINTR);
     int reason = errno;
     if (slash != NULL) {
         *slash = '/';
