@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "arena_planner.h"
+#include "pare/arena_planner.h"
 #include "pare/checked.h"
 
 const char *pare_opcode_label(uint32_t opcode) {

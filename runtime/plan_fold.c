@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "arena_planner.h"
+#include "pare/arena_planner.h"
 #include "plan.h"
 
 /* Where a folded node's operands lie while its kernel runs: constants are plain,

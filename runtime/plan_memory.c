@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "arena_planner.h"
+#include "pare/arena_planner.h"
 #include "pare/checked.h"
 #include "plan.h"
 

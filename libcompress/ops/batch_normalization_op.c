@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "train/tape.h"
+
 /* A root of nothing or less would make weights of NaN or infinity. */
 static pare_status check_variance(const pare_node *node, pare_error *error) {
     float epsilon = pare_node_float(node, "epsilon", 1e-5F), variance = 0;
@@ -113,6 +115,21 @@ static pare_status batchnorm_lower(pare_lowering *lowering, const pare_node *nod
     return op_emit_binary(lowering, node, PARE_BINARY_ADD, product, shift, op_activation(node), out, error);
 }
 
+static pare_status batchnorm_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return tape_batch_norm(tape, node, tape_input(tape, node, 0), tape_weight(tape, node, 1, false),
+                           tape_weight(tape, node, 2, false), tape_state(tape, node, 3), tape_state(tape, node, 4),
+                           pare_node_float(node, "epsilon", 1e-5F), pare_node_float(node, "momentum", 0.9F),
+                           tape_output(tape, node, 0), error);
+}
+
+static void batchnorm_channels(pare_channels *channels, const pare_node *node) {
+    static const float initial[5] = {0, 1, 0, 0, 1};
+    op_channels_same(channels, node);
+    for (size_t i = 1; i < 5; i++) {
+        op_channels_parameter(channels, node, i, initial[i]);
+    }
+}
+
 PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .domain = "",
                                       .since = 7,
@@ -125,4 +142,6 @@ PARE_DEFINE_OP(BatchNormalization) = {.name = "BatchNormalization",
                                       .bias_input = -1,
                                       .flags = PARE_OP_ACTIVATES,
                                       .infer = batchnorm_infer,
-                                      .lower = batchnorm_lower};
+                                      .lower = batchnorm_lower,
+                                      .gradient = batchnorm_gradient,
+                                      .channels = batchnorm_channels};

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/tape.h"
+
 /* --- infer ---------------------------------------------------------------- */
 
 static pare_status infer_as(const pare_node *node, pare_dtype dtype, pare_error *error) {
@@ -290,6 +292,76 @@ static bool integer_pair(const pare_node *node) {
            (function == PARE_FN_IDENTITY || function == PARE_FN_RELU || function == PARE_FN_CLIP);
 }
 
+/* --- gradient ----------------------------------------------------------------- */
+
+/* An operand; a constant of several numbers is trained where it meets something that is trained. */
+static uint32_t operand(pare_tape *tape, const pare_node *node, size_t index) {
+    bool trained = false;
+    for (size_t i = 0; i < node->input_count; i++) {
+        uint32_t other = i != index && !op_is_constant(node->inputs[i]) ? tape_input(tape, node, i) : TAPE_NONE;
+        trained |= other != TAPE_NONE && tape_tensor_at(tape, other)->wants_gradient;
+    }
+    return trained && op_is_constant(node->inputs[index]) && op_count(node->inputs[index]) > 1
+               ? tape_weight(tape, node, index, false)
+               : tape_input(tape, node, index);
+}
+
+static pare_status pair_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, pare_error *error) {
+    return tape_binary(tape, node, kind, operand(tape, node, 0), operand(tape, node, 1), tape_output(tape, node, 0),
+                       error);
+}
+
+static pare_status chain_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, bool mean,
+                                  pare_error *error) {
+    uint32_t sum = operand(tape, node, 0), out = tape_output(tape, node, 0);
+    if (node->input_count == 1) {
+        return tape_reshape(tape, node, sum, out, error);
+    }
+    pare_shape shape = node->inputs[0]->shape;
+    for (size_t i = 1; i < node->input_count; i++) {
+        (void)pare_shape_broadcast(&shape, &node->inputs[i]->shape, &shape);
+        bool last = !mean && i + 1 == node->input_count;
+        uint32_t next = operand(tape, node, i), target = last ? out : tape_temporary(tape, node, &shape);
+        PARE_TRY(tape_binary(tape, node, kind, sum, next, target, error));
+        sum = target;
+    }
+    if (mean) {
+        float share = 1.0F / (float)node->input_count;
+        pare_shape scalar = {.rank = 0};
+        return tape_binary(tape, node, PARE_BINARY_MUL, sum, tape_constant(tape, &scalar, &share), out, error);
+    }
+    return PARE_OK;
+}
+
+/* --- channels ---------------------------------------------------------------- */
+
+/* A constant along one axis beside what weights produce is a bias, or a scale by channel; one number is a part of the
+ * formula, and a table over several axes (positions, rotations) one of the design. */
+static bool is_vector(const pare_value *value) {
+    size_t count = op_count(value);
+    bool found = false;
+    for (int32_t a = 0; a < value->shape.rank; a++) {
+        found = found || (count > 1 && value->shape.dims[a] == (int64_t)count);
+    }
+    return found;
+}
+
+static void broadcast_channels(pare_channels *channels, const pare_node *node) {
+    bool sum = (node->op->flags & PARE_OP_SUM) != 0, product = (node->op->flags & PARE_OP_PRODUCT) != 0;
+    op_channels_broadcast(channels, node);
+    for (size_t i = 0; (sum || product) && i < node->input_count; i++) {
+        if (is_vector(node->inputs[i])) {
+            pare_channels_adjusted_by(channels, node->inputs[i], sum ? 0.0F : 1.0F);
+        }
+    }
+}
+
+/* The slope starts at 1/4 (He et al. 2015, "Delving Deep into Rectifiers", section 2.1). */
+static void prelu_channels(pare_channels *channels, const pare_node *node) {
+    op_channels_broadcast(channels, node);
+    pare_channels_adjusted_by(channels, node->inputs[1], 0.25F);
+}
+
 #define KIND(name, kind)                                                                                               \
     static pare_status lower_##name(pare_lowering *lowering, const pare_node *node, pare_error *error) {               \
         return lower_pair(lowering, node, kind, error);                                                                \
@@ -297,12 +369,19 @@ static bool integer_pair(const pare_node *node) {
     static pare_status fold_##name(pare_graph *graph, pare_node *node, pare_error *error) {                            \
         return fold_integers(graph, node, kind, error);                                                                \
     }
+#define SLOPE(name, kind)                                                                                              \
+    static pare_status gradient_##name(pare_tape *tape, const pare_node *node, pare_error *error) {                    \
+        return pair_gradient(tape, node, kind, error);                                                                 \
+    }
 #define CHAIN(name, kind, mean)                                                                                        \
     static pare_status lower_##name(pare_lowering *lowering, const pare_node *node, pare_error *error) {               \
         return lower_chain(lowering, node, kind, mean, error);                                                         \
     }                                                                                                                  \
     static pare_status fold_##name(pare_graph *graph, pare_node *node, pare_error *error) {                            \
         return mean ? PARE_OK : fold_integers(graph, node, kind, error);                                               \
+    }                                                                                                                  \
+    static pare_status gradient_##name(pare_tape *tape, const pare_node *node, pare_error *error) {                    \
+        return chain_gradient(tape, node, kind, mean, error);                                                          \
     }
 
 KIND(add, PARE_BINARY_ADD)
@@ -320,34 +399,47 @@ KIND(and, PARE_BINARY_AND)
 KIND(or, PARE_BINARY_OR)
 KIND(xor, PARE_BINARY_XOR)
 KIND(mod, PARE_BINARY_MOD)
+SLOPE(add, PARE_BINARY_ADD)
+SLOPE(sub, PARE_BINARY_SUB)
+SLOPE(mul, PARE_BINARY_MUL)
+SLOPE(div, PARE_BINARY_DIV)
+SLOPE(pow, PARE_BINARY_POW)
+SLOPE(prelu, PARE_BINARY_PRELU)
 CHAIN(min, PARE_BINARY_MIN, false)
 CHAIN(max, PARE_BINARY_MAX, false)
 CHAIN(sum, PARE_BINARY_ADD, false)
 CHAIN(mean, PARE_BINARY_ADD, true)
 
-#define BINARY(op_name, opset, most, type_check, infer_rule, rule, flag_bits, of, folding, integer_rule)               \
+#define BINARY(op_name, opset, most, type_check, infer_rule, rule, flag_bits, of, folding, integer_rule, slope,        \
+               channel_rule)                                                                                           \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = (most) == 2 ? 2 : 1, .max_inputs = most,          \
         .min_outputs = 1, .max_outputs = 1, .quant = rule, .weight_input = -1, .bias_input = -1, .flags = flag_bits,   \
-        .check = type_check, .infer = infer_rule, .fold = folding, .lower = lower_##of, .integer = integer_rule        \
+        .check = type_check, .infer = infer_rule, .fold = folding, .lower = lower_##of, .integer = integer_rule,       \
+        .gradient = slope, .channels = channel_rule                                                                    \
     }
 #define ARITHMETIC(op_name, opset, flag_bits, of)                                                                      \
     BINARY(op_name, opset, 2, check_same_type, infer_binary, PARE_QUANT_ARITHMETIC, flag_bits, of, fold_##of,          \
-           integer_pair)
-#define REAL(op_name, opset, of)                                                                                       \
-    BINARY(op_name, opset, 2, check_same_type, infer_binary, PARE_QUANT_FLOAT, PARE_OP_ACTIVATES, of, fold_##of, NULL)
+           integer_pair, gradient_##of, broadcast_channels)
+#define REAL(op_name, opset, of, slope)                                                                                \
+    BINARY(op_name, opset, 2, check_same_type, infer_binary, PARE_QUANT_FLOAT, PARE_OP_ACTIVATES, of, fold_##of, NULL, \
+           slope, broadcast_channels)
 #define COMPARISON(op_name, opset, of)                                                                                 \
-    BINARY(op_name, opset, 2, check_same_type, infer_comparison, PARE_QUANT_FLOAT, 0, of, fold_##of, NULL)
+    BINARY(op_name, opset, 2, check_same_type, infer_comparison, PARE_QUANT_FLOAT, 0, of, fold_##of, NULL, NULL,       \
+           broadcast_channels)
 #define VARIADIC(op_name, opset, of, folding)                                                                          \
-    BINARY(op_name, opset, 65535, check_same_type, infer_binary, PARE_QUANT_FLOAT, 0, of, folding, NULL)
+    BINARY(op_name, opset, 65535, check_same_type, infer_binary, PARE_QUANT_FLOAT, 0, of, folding, NULL,               \
+           gradient_##of, broadcast_channels)
 
 PARE_DEFINE_OP(Add) = ARITHMETIC("Add", 7, PARE_OP_ACTIVATES | PARE_OP_SUM, add);
 PARE_DEFINE_OP(Sub) = ARITHMETIC("Sub", 7, PARE_OP_ACTIVATES, sub);
 PARE_DEFINE_OP(Mul) = ARITHMETIC("Mul", 7, PARE_OP_ACTIVATES | PARE_OP_PRODUCT, mul);
-PARE_DEFINE_OP(Div) = REAL("Div", 7, div);
-PARE_DEFINE_OP(Pow) = BINARY("Pow", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, pow, fold_pow, NULL);
-PARE_DEFINE_OP(PRelu) = BINARY("PRelu", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, prelu, fold_prelu, NULL);
-PARE_DEFINE_OP(Mod) = REAL("Mod", 10, mod);
+PARE_DEFINE_OP(Div) = REAL("Div", 7, div, gradient_div);
+PARE_DEFINE_OP(Pow) = BINARY("Pow", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, pow, fold_pow, NULL, gradient_pow,
+                             broadcast_channels);
+PARE_DEFINE_OP(PRelu) = BINARY("PRelu", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, prelu, fold_prelu, NULL,
+                               gradient_prelu, prelu_channels);
+PARE_DEFINE_OP(Mod) = REAL("Mod", 10, mod, NULL);
 PARE_DEFINE_OP(Equal) = COMPARISON("Equal", 7, equal);
 PARE_DEFINE_OP(Less) = COMPARISON("Less", 7, less);
 PARE_DEFINE_OP(LessOrEqual) = COMPARISON("LessOrEqual", 12, less_equal);

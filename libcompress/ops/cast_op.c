@@ -60,7 +60,7 @@ static pare_status cast_lower(pare_lowering *lowering, const pare_node *node, pa
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = inputs, .max_inputs = inputs, .min_outputs = 1,   \
         .max_outputs = 1, .weight_input = -1, .bias_input = -1, .infer = cast_infer, .fold = cast_fold,                \
-        .lower = cast_lower                                                                                            \
+        .lower = cast_lower, .channels = op_channels_same                                                              \
     }
 
 PARE_DEFINE_OP(Cast) = CAST("Cast", 1, 1);

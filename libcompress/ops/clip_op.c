@@ -86,4 +86,5 @@ PARE_DEFINE_OP(Clip) = {.name = "Clip",
                         .clamp = true,
                         .infer = clip_infer,
                         .lower = clip_lower,
-                        .function = clip_function};
+                        .function = clip_function,
+                        .channels = op_channels_same};

@@ -105,6 +105,26 @@ static bool concat_integer(const pare_node *node) {
     return true;
 }
 
+static void concat_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *y = op_output(node, 0);
+    int32_t axis = 0;
+    int64_t offset = 0;
+    if (y == NULL || op_axis(node, pare_node_int(node, "axis", 1), y->shape.rank, &axis, NULL) != PARE_OK) {
+        return;
+    }
+    for (size_t i = 0; i < node->input_count; i++) {
+        const pare_value *x = node->inputs[i];
+        for (int32_t a = 0; a < y->shape.rank; a++) {
+            if (a == axis) {
+                pare_channels_join_range(channels, x, a, 0, y, a, offset, x->shape.dims[a]);
+            } else {
+                pare_channels_join_axes(channels, x, a, y, a);
+            }
+        }
+        offset += x->shape.dims[axis];
+    }
+}
+
 PARE_DEFINE_OP(Concat) = {.name = "Concat",
                           .domain = "",
                           .since = 1,
@@ -119,4 +139,5 @@ PARE_DEFINE_OP(Concat) = {.name = "Concat",
                           .infer = concat_infer,
                           .fold = concat_fold,
                           .lower = concat_lower,
-                          .integer = concat_integer};
+                          .integer = concat_integer,
+                          .channels = concat_channels};

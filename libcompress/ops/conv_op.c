@@ -2,6 +2,8 @@
  * one or two spatial dimensions. A 1-D convolution runs as a 2-D one of height 1. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status conv_window(const pare_node *node, op_window *window, pare_error *error) {
     const pare_value *x = node->inputs[0], *w = node->inputs[1];
     PARE_TRY(op_check_rank(node, 0, 3, 4, error));
@@ -110,6 +112,21 @@ static pare_status conv_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_reshape(lowering, node, wide, out, error);
 }
 
+static pare_status conv_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    op_window window;
+    PARE_TRY(conv_window(node, &window, error));
+    tape_conv_attrs attrs = {.spatial = window.spatial, .groups = pare_node_int(node, "group", 1)};
+    for (int32_t i = 0; i < window.spatial; i++) {
+        int32_t from = 2 - window.spatial + i;
+        attrs.stride[i] = window.stride[from];
+        attrs.dilation[i] = window.dilation[from];
+        attrs.before[i] = window.before[from];
+        attrs.after[i] = window.after[from];
+    }
+    return tape_conv(tape, node, &attrs, tape_input(tape, node, 0), tape_weight(tape, node, 1, true),
+                     tape_weight(tape, node, 2, false), tape_output(tape, node, 0), error);
+}
+
 static bool clamps(pare_activation activation) {
     return activation.function == PARE_FN_IDENTITY || activation.function == PARE_FN_RELU ||
            activation.function == PARE_FN_CLIP;
@@ -134,6 +151,55 @@ static uint64_t conv_macs(const pare_node *node) {
     return y->dims[0] > 0 ? macs * (uint64_t)y->dims[0] : macs;
 }
 
+/* Depthwise convolution, perhaps with several filters a channel: whole groups may go. */
+static bool is_depthwise(const pare_node *node) {
+    return pare_node_int(node, "group", 1) > 1 && node->inputs[1]->shape.dims[1] == 1;
+}
+
+/* Where groups hold several channels, as many go from each: channel j of one is tied to
+ * channel j of the others, for they share row j of the weights. */
+static void tie_groups(pare_channels *channels, const pare_node *node, const pare_value *x, const pare_value *w,
+                       const pare_value *y) {
+    int64_t rows = w->shape.dims[0] / pare_node_int(node, "group", 1), inputs = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
+    if (!pare_channels_is_tracked(channels, x, 1) || !pare_channels_is_tracked(channels, y, 1)) {
+        pare_channels_hold(channels, x, 1);
+        pare_channels_hold_from(channels, w, 0);
+        return;
+    }
+    for (int64_t o = 0; o < w->shape.dims[0]; o++) {
+        pare_channels_join(channels, y, 1, o, depthwise ? x : y, 1, depthwise ? o / rows : o % rows);
+    }
+    for (int64_t c = 0; !depthwise && c < x->shape.dims[1]; c++) {
+        pare_channels_join(channels, x, 1, c, w, 1, c % inputs);
+    }
+}
+
+static void conv_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
+    pare_channels_join_axes(channels, x, 0, y, 0);
+    pare_channels_join_axes(channels, w, 0, y, 1);
+    if (pare_node_int(node, "group", 1) == 1) {
+        pare_channels_join_axes(channels, x, 1, w, 1);
+    } else {
+        tie_groups(channels, node, x, w, y);
+    }
+    pare_channels_hold_from(channels, x, 2);
+    pare_channels_hold_from(channels, w, 2);
+    pare_channels_hold_from(channels, y, 2);
+    pare_channels_join_axes(channels, op_input(node, 2), 0, y, 1);
+    pare_channels_adjusted_by(channels, op_input(node, 2), 0.0F);
+    pare_channels_made_by(channels, w, 0);
+}
+
+static pare_status conv_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    if (!is_depthwise(node)) {
+        return PARE_OK;
+    }
+    int64_t left = pare_channels_left(channels, node->inputs[0], 1, 0, node->inputs[0]->shape.dims[1]);
+    return pare_node_set_int(graph, node, "group", left) ? PARE_OK : pare_fail_memory(error, sizeof left);
+}
+
 PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .domain = "",
                         .since = 1,
@@ -150,4 +216,7 @@ PARE_DEFINE_OP(Conv) = {.name = "Conv",
                         .infer = conv_infer,
                         .lower = conv_lower,
                         .integer = conv_integer,
-                        .macs = conv_macs};
+                        .gradient = conv_gradient,
+                        .macs = conv_macs,
+                        .channels = conv_channels,
+                        .resized = conv_resized};

@@ -150,6 +150,56 @@ static uint64_t transposed_macs(const pare_node *node) {
     return x->dims[0] > 0 ? macs * (uint64_t)x->dims[0] : macs;
 }
 
+static bool is_depthwise(const pare_node *node) {
+    int64_t groups = pare_node_int(node, "group", 1);
+    return groups > 1 && node->inputs[1]->shape.dims[0] == groups;
+}
+
+/* As in Conv, with the weights' axes swapped: w [C, O / group]. */
+static void tie_groups(pare_channels *channels, const pare_node *node, const pare_value *x, const pare_value *w,
+                       const pare_value *y) {
+    int64_t inputs = w->shape.dims[0] / pare_node_int(node, "group", 1), rows = w->shape.dims[1];
+    bool depthwise = is_depthwise(node);
+    if (!pare_channels_is_tracked(channels, x, 1) || !pare_channels_is_tracked(channels, y, 1)) {
+        pare_channels_hold(channels, y, 1);
+        pare_channels_hold_from(channels, w, 0);
+        return;
+    }
+    for (int64_t o = 0; y != NULL && o < y->shape.dims[1]; o++) {
+        pare_channels_join(channels, y, 1, o, depthwise ? x : w, 1, depthwise ? o / rows : o % rows);
+    }
+    for (int64_t c = 0; !depthwise && c < x->shape.dims[1]; c++) {
+        pare_channels_join(channels, x, 1, c, x, 1, c % inputs);
+    }
+}
+
+static void transposed_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *w = node->inputs[1], *y = op_output(node, 0);
+    bool depthwise = is_depthwise(node);
+    pare_channels_join_axes(channels, x, 0, y, 0);
+    pare_channels_join_axes(channels, x, 1, w, 0);
+    if (pare_node_int(node, "group", 1) == 1) {
+        pare_channels_join_axes(channels, w, 1, y, 1);
+    } else {
+        tie_groups(channels, node, x, w, y);
+    }
+    pare_channels_hold_from(channels, x, 2);
+    pare_channels_hold_from(channels, w, 2);
+    pare_channels_hold_from(channels, y, 2);
+    pare_channels_join_axes(channels, op_input(node, 2), 0, y, 1);
+    pare_channels_adjusted_by(channels, op_input(node, 2), 0.0F);
+    pare_channels_made_by(channels, w, depthwise ? 0 : 1);
+}
+
+static pare_status transposed_resized(const pare_channels *channels, pare_graph *graph, pare_node *node,
+                                      pare_error *error) {
+    if (!is_depthwise(node)) {
+        return PARE_OK;
+    }
+    int64_t left = pare_channels_left(channels, node->inputs[0], 1, 0, node->inputs[0]->shape.dims[1]);
+    return pare_node_set_int(graph, node, "group", left) ? PARE_OK : pare_fail_memory(error, sizeof left);
+}
+
 PARE_DEFINE_OP(ConvTranspose) = {.name = "ConvTranspose",
                                  .domain = "",
                                  .since = 1,
@@ -163,4 +213,6 @@ PARE_DEFINE_OP(ConvTranspose) = {.name = "ConvTranspose",
                                  .weight_channel_axis = 1,
                                  .infer = transposed_infer,
                                  .lower = transposed_lower,
-                                 .macs = transposed_macs};
+                                 .macs = transposed_macs,
+                                 .channels = transposed_channels,
+                                 .resized = transposed_resized};

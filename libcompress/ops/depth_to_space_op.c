@@ -75,11 +75,37 @@ static pare_status space_lower(pare_lowering *lowering, const pare_node *node, p
     return lower_blocks(lowering, node, &split, (const int32_t[]){0, 3, 5, 1, 2, 4}, error);
 }
 
+/* Channel c of the shallow side is one in every `channels` of the deep one (CRD: b * b in a row). */
+static void block_channels(pare_channels *channels, const pare_node *node, const pare_value *deep,
+                           const pare_value *shallow, bool in_a_row) {
+    int64_t b = 1;
+    (void)block_size(node, &b, NULL);
+    bool tracked = pare_channels_is_tracked(channels, deep, 1);
+    if (!tracked) {
+        pare_channels_hold(channels, shallow, 1);
+    }
+    for (int64_t c = 0; tracked && shallow != NULL && c < deep->shape.dims[1]; c++) {
+        pare_channels_join(channels, deep, 1, c, shallow, 1, in_a_row ? c / (b * b) : c % shallow->shape.dims[1]);
+    }
+    pare_channels_join_axes(channels, deep, 0, shallow, 0);
+    pare_channels_hold_from(channels, deep, 2);
+    pare_channels_hold_from(channels, shallow, 2);
+}
+
+static void depth_channels(pare_channels *channels, const pare_node *node) {
+    bool in_a_row = strcmp(pare_node_string(node, "mode", "DCR"), "CRD") == 0;
+    block_channels(channels, node, node->inputs[0], op_output(node, 0), in_a_row);
+}
+
+static void space_channels(pare_channels *channels, const pare_node *node) {
+    block_channels(channels, node, op_output(node, 0), node->inputs[0], false);
+}
+
 #define BLOCKS(op_name, prefix)                                                                                        \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_MOVE, .weight_input = -1, .bias_input = -1, .infer = prefix##_infer,     \
-        .lower = prefix##_lower                                                                                        \
+        .lower = prefix##_lower, .channels = prefix##_channels                                                         \
     }
 
 PARE_DEFINE_OP(DepthToSpace) = BLOCKS("DepthToSpace", depth);

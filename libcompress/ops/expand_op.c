@@ -71,6 +71,31 @@ static pare_status expand_lower(pare_lowering *lowering, const pare_node *node, 
     return emit_expand(lowering, node, in, out, error);
 }
 
+static void expand_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *y = op_output(node, 0);
+    int32_t missing = y != NULL ? y->shape.rank - x->shape.rank : 0;
+    for (int32_t a = 0; a < x->shape.rank; a++) {
+        pare_channels_join_axes(channels, x, a, y, missing + a);
+    }
+}
+
+static pare_status expand_resized(const pare_channels *channels, pare_graph *graph, pare_node *node,
+                                  pare_error *error) {
+    const pare_value *y = op_output(node, 0);
+    int64_t extents[PARE_MAX_RANK];
+    size_t count = 0;
+    bool changed = false;
+    PARE_TRY(op_ints(node, 1, extents, PARE_MAX_RANK, &count, error));
+    for (size_t i = 0; y != NULL && i < count; i++) {
+        int32_t axis = y->shape.rank - (int32_t)count + (int32_t)i;
+        if (extents[i] > 1 && extents[i] == y->shape.dims[axis]) {
+            extents[i] = pare_channels_left(channels, y, axis, 0, y->shape.dims[axis]);
+            changed = changed || extents[i] != y->shape.dims[axis];
+        }
+    }
+    return changed ? op_set_ints(graph, node, 1, "", extents, count, error) : PARE_OK;
+}
+
 /* --- Tile ------------------------------------------------------------------- */
 
 static pare_status read_repeats(const pare_node *node, int64_t *repeats, pare_error *error) {
@@ -137,12 +162,12 @@ static pare_status tile_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_reshape(lowering, node, in, out, error);
 }
 
-#define REPEAT(op_name, opset, prefix)                                                                                 \
+#define REPEAT(op_name, opset, prefix, channel_rule, resize_rule)                                                      \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1,             \
         .max_outputs = 1, .quant = PARE_QUANT_MOVE, .weight_input = -1, .bias_input = -1, .infer = prefix##_infer,     \
-        .fold = fold_repeated, .lower = prefix##_lower                                                                 \
+        .fold = fold_repeated, .lower = prefix##_lower, .channels = channel_rule, .resized = resize_rule               \
     }
 
-PARE_DEFINE_OP(Expand) = REPEAT("Expand", 8, expand);
-PARE_DEFINE_OP(Tile) = REPEAT("Tile", 6, tile);
+PARE_DEFINE_OP(Expand) = REPEAT("Expand", 8, expand, expand_channels, expand_resized);
+PARE_DEFINE_OP(Tile) = REPEAT("Tile", 6, tile, NULL, NULL);

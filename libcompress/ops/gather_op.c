@@ -88,6 +88,24 @@ static pare_status gather_lower(pare_lowering *lowering, const pare_node *node, 
     return pare_lower_emit(lowering, node, PARE_OP_GATHER, &attrs, inputs, 2, &out, 1, error);
 }
 
+/* The indices say which elements of the axis are read; the other axes pass. */
+static void gather_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *indices = node->inputs[1], *y = op_output(node, 0);
+    int32_t axis = 0;
+    (void)op_axis(node, pare_node_int(node, "axis", 0), x->shape.rank, &axis, NULL);
+    for (int32_t a = 0; a < x->shape.rank; a++) {
+        if (a == axis) {
+            pare_channels_hold(channels, x, a);
+            continue;
+        }
+        pare_channels_join_axes(channels, x, a, y, a < axis ? a : a - 1 + indices->shape.rank);
+        pare_channels_made_by(channels, x, a);
+    }
+    for (int32_t a = 0; a < indices->shape.rank; a++) {
+        pare_channels_join_axes(channels, indices, a, y, axis + a);
+    }
+}
+
 PARE_DEFINE_OP(Gather) = {.name = "Gather",
                           .domain = "",
                           .since = 1,
@@ -100,4 +118,5 @@ PARE_DEFINE_OP(Gather) = {.name = "Gather",
                           .bias_input = -1,
                           .infer = gather_infer,
                           .fold = gather_fold,
-                          .lower = gather_lower};
+                          .lower = gather_lower,
+                          .channels = gather_channels};

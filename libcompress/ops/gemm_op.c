@@ -3,6 +3,8 @@
  * canonical spelling. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static bool flag(const pare_node *node, const char *name) {
     return pare_node_int(node, name, 0) != 0;
 }
@@ -102,6 +104,39 @@ static pare_status gemm_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_binary(lowering, node, PARE_BINARY_ADD, sum, bias, activation, out, error);
 }
 
+/* factor × in, in a new tensor; itself for a factor of 1. */
+static pare_status scaled_on_tape(pare_tape *tape, const pare_node *node, float factor, uint32_t *in,
+                                  pare_error *error) {
+    if (factor == 1.0F) {
+        return PARE_OK;
+    }
+    pare_shape scalar = {.rank = 0};
+    uint32_t by = tape_constant(tape, &scalar, &factor);
+    uint32_t out = tape_temporary(tape, node, &tape_tensor_at(tape, *in)->shape), from = *in;
+    *in = out;
+    return tape_binary(tape, node, PARE_BINARY_MUL, from, by, out, error);
+}
+
+static pare_status gemm_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    float alpha = pare_node_float(node, "alpha", 1.0F), beta = pare_node_float(node, "beta", 1.0F);
+    uint32_t a = tape_input(tape, node, 0), b = tape_weight(tape, node, 1, true), c = tape_weight(tape, node, 2, false);
+    uint32_t y = tape_output(tape, node, 0);
+    if (flag(node, "transA")) {
+        PARE_TRY(tape_transposed(tape, node, (const int32_t[]){1, 0}, &a, error));
+    }
+    const tape_tensor *added = c != TAPE_NONE ? tape_tensor_at(tape, c) : NULL;
+    bool row = added == NULL ||
+               (added->shape.rank == 1 && added->shape.dims[0] == node->outputs[0]->shape.dims[1] && beta == 1.0F);
+    PARE_TRY(scaled_on_tape(tape, node, alpha, &a, error));
+    if (row) {
+        return tape_inner_product(tape, node, !flag(node, "transB"), a, b, c, y, error);
+    }
+    uint32_t product = tape_temporary(tape, node, &node->outputs[0]->shape);
+    PARE_TRY(tape_inner_product(tape, node, !flag(node, "transB"), a, b, TAPE_NONE, product, error));
+    PARE_TRY(scaled_on_tape(tape, node, beta, &c, error));
+    return tape_binary(tape, node, PARE_BINARY_ADD, product, c, y, error);
+}
+
 static bool gemm_integer(const pare_node *node) {
     const pare_value *c = op_input(node, 2);
     int32_t function = op_activation(node).function;
@@ -114,6 +149,21 @@ static uint64_t gemm_macs(const pare_node *node) {
     const pare_shape *y = &node->outputs[0]->shape, *b = &node->inputs[1]->shape;
     uint64_t rows = y->dims[0] < 0 ? (uint64_t)-y->dims[0] : (uint64_t)y->dims[0];
     return b->dims[0] > 0 && b->dims[1] > 0 ? rows * (uint64_t)b->dims[0] * (uint64_t)b->dims[1] : 0;
+}
+
+static void gemm_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *a = node->inputs[0], *b = node->inputs[1], *c = op_input(node, 2), *y = op_output(node, 0);
+    int32_t a_rows = flag(node, "transA") ? 1 : 0, b_columns = flag(node, "transB") ? 0 : 1;
+    pare_channels_join_axes(channels, a, 1 - a_rows, b, 1 - b_columns);
+    pare_channels_join_axes(channels, a, a_rows, y, 0);
+    pare_channels_join_axes(channels, b, b_columns, y, 1);
+    if (c != NULL && c->shape.rank >= 1) {
+        pare_channels_join_axes(channels, c, c->shape.rank - 1, y, 1);
+        pare_channels_join_axes(channels, c, c->shape.rank - 2, y, 0);
+    }
+    pare_channels_adjusted_by(channels, c, 0.0F);
+    pare_channels_made_by(channels, b, b_columns);
+    pare_channels_made_by(channels, a, a_rows);
 }
 
 PARE_DEFINE_OP(Gemm) = {.name = "Gemm",
@@ -131,4 +181,6 @@ PARE_DEFINE_OP(Gemm) = {.name = "Gemm",
                         .infer = gemm_infer,
                         .lower = gemm_lower,
                         .integer = gemm_integer,
-                        .macs = gemm_macs};
+                        .gradient = gemm_gradient,
+                        .macs = gemm_macs,
+                        .channels = gemm_channels};

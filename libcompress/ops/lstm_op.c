@@ -161,6 +161,44 @@ static uint64_t lstm_macs(const pare_node *node) {
     return rows * (uint64_t)w->dims[0] * (uint64_t)w->dims[1] * (uint64_t)(w->dims[2] + r->dims[2]);
 }
 
+/* Unit h is row h of each gate in W, R and B, column h of R, and element h of the states and of Y. Both directions
+ * lose the same. */
+static void lstm_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *w = node->inputs[1], *r = node->inputs[2];
+    const pare_value *states[5] = {op_input(node, INPUT_H), op_input(node, INPUT_C), op_output(node, 0),
+                                   op_output(node, 1), op_output(node, 2)};
+    int64_t hidden = r->shape.dims[2];
+    pare_channels_join_axes(channels, node->inputs[0], 2, w, 2);
+    pare_channels_hold(channels, node->inputs[0], 0);
+    pare_channels_hold(channels, node->inputs[0], 1);
+    for (int64_t i = 0; i < 8 * hidden; i++) {
+        int64_t unit = i % hidden;
+        pare_channels_join(channels, op_input(node, 3), 1, i, r, 2, unit);
+        for (int32_t weights = 1; i < 4 * hidden && weights < 3; weights++) {
+            pare_channels_join(channels, node->inputs[weights], 1, i, r, 2, unit);
+        }
+    }
+    for (size_t i = 0; i < 5; i++) {
+        int32_t last = states[i] != NULL ? states[i]->shape.rank - 1 : 0;
+        pare_channels_join_axes(channels, states[i], last, r, 2);
+        for (int32_t a = 0; a < last; a++) {
+            pare_channels_hold(channels, states[i], a);
+        }
+    }
+    pare_channels_adjusted_by(channels, op_input(node, 3), 0.0F);
+    pare_channels_made_by(channels, w, 1);
+    pare_channels_made_by(channels, r, 1);
+}
+
+static pare_status lstm_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    const pare_value *r = node->inputs[2];
+    int64_t left = pare_channels_left(channels, r, 2, 0, r->shape.dims[2]);
+    if (pare_node_attr(node, "hidden_size") == NULL) {
+        return PARE_OK;
+    }
+    return pare_node_set_int(graph, node, "hidden_size", left) ? PARE_OK : pare_fail_memory(error, sizeof left);
+}
+
 PARE_DEFINE_OP(LSTM) = {.name = "LSTM",
                         .domain = "",
                         .since = 1,
@@ -175,4 +213,6 @@ PARE_DEFINE_OP(LSTM) = {.name = "LSTM",
                         .check = lstm_check,
                         .infer = lstm_infer,
                         .lower = lstm_lower,
-                        .macs = lstm_macs};
+                        .macs = lstm_macs,
+                        .channels = lstm_channels,
+                        .resized = lstm_resized};

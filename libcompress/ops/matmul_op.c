@@ -101,6 +101,26 @@ static uint64_t matmul_macs(const pare_node *node) {
     return macs * (uint64_t)(inner < 0 ? -inner : inner);
 }
 
+/* y [batch.., M, N], less M or N where an operand has rank 1. */
+static void matmul_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *a = node->inputs[0], *b = node->inputs[1], *y = op_output(node, 0);
+    int32_t a_rank = a->shape.rank, b_rank = b->shape.rank, y_rank = y != NULL ? y->shape.rank : 0;
+    int32_t columns = b_rank > 1 ? 1 : 0, rows = a_rank > 1 ? 1 : 0, outer = y_rank - columns - rows;
+    pare_channels_join_axes(channels, a, a_rank - 1, b, b_rank > 1 ? b_rank - 2 : 0);
+    if (columns == 1) {
+        pare_channels_join_axes(channels, b, b_rank - 1, y, y_rank - 1);
+        pare_channels_made_by(channels, b, b_rank - 1);
+    }
+    if (rows == 1) {
+        pare_channels_join_axes(channels, a, a_rank - 2, y, outer);
+        pare_channels_made_by(channels, a, a_rank - 2);
+    }
+    for (int32_t i = 1; i <= outer; i++) {
+        pare_channels_join_axes(channels, a, a_rank - 2 - i, y, outer - i);
+        pare_channels_join_axes(channels, b, b_rank - 2 - i, y, outer - i);
+    }
+}
+
 PARE_DEFINE_OP(MatMul) = {.name = "MatMul",
                           .domain = "",
                           .since = 1,
@@ -116,4 +136,5 @@ PARE_DEFINE_OP(MatMul) = {.name = "MatMul",
                           .infer = matmul_infer,
                           .lower = matmul_lower,
                           .integer = matmul_integer,
-                          .macs = matmul_macs};
+                          .macs = matmul_macs,
+                          .channels = matmul_channels};

@@ -105,6 +105,25 @@ static pare_status layer_lower(pare_lowering *lowering, const pare_node *node, p
                                                 : PARE_OK;
 }
 
+/* Means over fewer channels would be others: the normalized axes stay. */
+static void layer_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0];
+    int32_t axis = 0;
+    op_channels_same(channels, node);
+    (void)op_axis(node, pare_node_int(node, "axis", -1), x->shape.rank, &axis, NULL);
+    pare_channels_hold_from(channels, x, axis);
+    for (size_t i = 1; i < 3; i++) {
+        const pare_value *operand = op_input(node, i);
+        for (int32_t a = 0; operand != NULL && a < operand->shape.rank; a++) {
+            pare_channels_join_axes(channels, operand, a, x, x->shape.rank - operand->shape.rank + a);
+        }
+        pare_channels_adjusted_by(channels, operand, i == 1 ? 1.0F : 0.0F);
+        for (int32_t a = 0; a < axis; a++) {
+            pare_channels_join_axes(channels, x, a, op_output(node, i), a);
+        }
+    }
+}
+
 PARE_DEFINE_OP(LayerNormalization) = {.name = "LayerNormalization",
                                       .domain = "",
                                       .since = 17,
@@ -115,7 +134,8 @@ PARE_DEFINE_OP(LayerNormalization) = {.name = "LayerNormalization",
                                       .weight_input = -1,
                                       .bias_input = -1,
                                       .infer = layer_infer,
-                                      .lower = layer_lower};
+                                      .lower = layer_lower,
+                                      .channels = layer_channels};
 
 /* --- InstanceNormalization --------------------------------------------------- */
 
@@ -141,6 +161,12 @@ static pare_status instance_lower(pare_lowering *lowering, const pare_node *node
     return pare_lower_emit(lowering, node, PARE_OP_INSTANCE_NORM, &attrs, inputs, 3, &out, 1, error);
 }
 
+static void instance_channels(pare_channels *channels, const pare_node *node) {
+    op_channels_spatial(channels, node);
+    op_channels_parameter(channels, node, 1, 1.0F);
+    op_channels_parameter(channels, node, 2, 0.0F);
+}
+
 PARE_DEFINE_OP(InstanceNormalization) = {.name = "InstanceNormalization",
                                          .domain = "",
                                          .since = 6,
@@ -151,7 +177,8 @@ PARE_DEFINE_OP(InstanceNormalization) = {.name = "InstanceNormalization",
                                          .weight_input = -1,
                                          .bias_input = -1,
                                          .infer = instance_infer,
-                                         .lower = instance_lower};
+                                         .lower = instance_lower,
+                                         .channels = instance_channels};
 
 /* --- GroupNormalization: scale and bias by channel (opset 21) or group (18) ---- */
 
@@ -208,6 +235,11 @@ static pare_status group_lower(pare_lowering *lowering, const pare_node *node, p
     return op_emit_reshape(lowering, node, result, out, error);
 }
 
+static void group_channels(pare_channels *channels, const pare_node *node) {
+    instance_channels(channels, node);
+    pare_channels_hold(channels, node->inputs[0], 1);
+}
+
 PARE_DEFINE_OP(GroupNormalization) = {.name = "GroupNormalization",
                                       .domain = "",
                                       .since = 18,
@@ -218,7 +250,8 @@ PARE_DEFINE_OP(GroupNormalization) = {.name = "GroupNormalization",
                                       .weight_input = -1,
                                       .bias_input = -1,
                                       .infer = group_infer,
-                                      .lower = group_lower};
+                                      .lower = group_lower,
+                                      .channels = group_channels};
 
 /* --- LRN ---------------------------------------------------------------------- */
 
@@ -241,6 +274,12 @@ static pare_status lrn_lower(pare_lowering *lowering, const pare_node *node, par
     return pare_lower_emit(lowering, node, PARE_OP_LRN, &attrs, &in, 1, &out, 1, error);
 }
 
+/* Each channel is divided by its neighbours. */
+static void lrn_channels(pare_channels *channels, const pare_node *node) {
+    op_channels_same(channels, node);
+    pare_channels_hold(channels, node->inputs[0], 1);
+}
+
 PARE_DEFINE_OP(LRN) = {.name = "LRN",
                        .domain = "",
                        .since = 1,
@@ -251,4 +290,5 @@ PARE_DEFINE_OP(LRN) = {.name = "LRN",
                        .weight_input = -1,
                        .bias_input = -1,
                        .infer = lrn_infer,
-                       .lower = lrn_lower};
+                       .lower = lrn_lower,
+                       .channels = lrn_channels};

@@ -3,6 +3,7 @@
 #ifndef PARE_OP_HELPERS_H
 #define PARE_OP_HELPERS_H
 
+#include "pare/channels.h"
 #include "pare/checked.h"
 #include "pare/graph.h"
 #include "pare/lower.h"
@@ -84,6 +85,19 @@ pare_status op_make_constant(pare_graph *graph, const pare_node *node, size_t ou
 /* Output 0 becomes a constant that shares the elements of constant input 0. */
 pare_status op_fold_copy(pare_graph *graph, pare_node *node, pare_error *error);
 bool op_is_batch_mark(int64_t element);
+
+/* --- channels ------------------------------------------------------------ */
+/* y is like x, axis by axis. */
+void op_channels_same(pare_channels *channels, const pare_node *node);
+/* Each input broadcasts to the output. */
+void op_channels_broadcast(pare_channels *channels, const pare_node *node);
+/* Axes 0 and 1 pass; the others keep their extents. */
+void op_channels_spatial(pare_channels *channels, const pare_node *node);
+/* Input `index`, one element a channel (axis 1 of x), which training starts with `initial`. */
+void op_channels_parameter(pare_channels *channels, const pare_node *node, size_t index, float initial);
+/* Writes an integer operand (input `input`, -1: none) or attribute anew. */
+pare_status op_set_ints(pare_graph *graph, pare_node *node, int input, const char *attr, const int64_t *ints,
+                        size_t count, pare_error *error);
 
 /* --- lowering ------------------------------------------------------------ */
 /* `pare_activation`, `pare_alpha`, `pare_beta` of a fused node (prefix "pare"), or identity. */

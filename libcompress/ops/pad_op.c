@@ -71,6 +71,56 @@ static pare_status pad_lower(pare_lowering *lowering, const pare_node *node, par
     return pare_lower_emit(lowering, node, PARE_OP_PAD, &attrs, &in, 1, &out, 1, error);
 }
 
+/* Negative pads crop. Padded channels are joined with nothing: what reads them says what they are. */
+static void pad_channels(pare_channels *channels, const pare_node *node) {
+    const pare_value *x = node->inputs[0], *y = op_output(node, 0);
+    pare_pad_attrs attrs;
+    if (read_pads(node, &attrs, NULL) != PARE_OK || y == NULL) {
+        return;
+    }
+    for (int32_t a = 0; a < x->shape.rank; a++) {
+        int64_t first = attrs.before[a] < 0 ? -attrs.before[a] : 0;
+        int64_t last = x->shape.dims[a] + (attrs.after[a] < 0 ? attrs.after[a] : 0);
+        pare_channels_join_range(channels, x, a, first, y, a, first + attrs.before[a], last - first);
+        if (attrs.mode != PARE_PAD_CONSTANT &&
+            (attrs.before[a] != 0 || attrs.after[a] != 0)) { /* mirrors channels into others */
+            pare_channels_hold(channels, x, a);
+            pare_channels_hold(channels, y, a);
+        }
+    }
+}
+
+static int64_t pad_left(const pare_channels *channels, const pare_node *node, int32_t axis, int64_t pad, bool after) {
+    const pare_value *x = node->inputs[0], *y = node->outputs[0];
+    const pare_value *side = pad < 0 ? x : y;
+    int64_t extent = side->shape.dims[axis], size = pad < 0 ? -pad : pad;
+    int64_t left = after ? pare_channels_left(channels, side, axis, extent - size, extent)
+                         : pare_channels_left(channels, side, axis, 0, size);
+    return pad < 0 ? -left : left;
+}
+
+static pare_status pad_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    pare_pad_attrs attrs;
+    int64_t pads[2 * PARE_MAX_RANK], axes[PARE_MAX_RANK];
+    size_t count = 0, axis_count = 0;
+    bool changed = false;
+    PARE_TRY(read_pads(node, &attrs, error));
+    PARE_TRY(op_ints_or_attr(node, 1, "pads", pads, 2 * PARE_MAX_RANK, &count, error));
+    PARE_TRY(op_ints(node, 3, axes, PARE_MAX_RANK, &axis_count, error));
+    for (size_t i = 0; node->outputs[0] != NULL && i < count; i++) {
+        int32_t axis = (int32_t)(i % (count / 2));
+        if (axis_count != 0) {
+            PARE_TRY(op_axis(node, axes[axis], node->inputs[0]->shape.rank, &axis, error));
+        }
+        if (pads[i] != 0) {
+            int64_t left = pad_left(channels, node, axis, pads[i], i >= count / 2);
+            changed = changed || left != pads[i];
+            pads[i] = left;
+        }
+    }
+    return changed ? op_set_ints(graph, node, 1, "pads", pads, count, error) : PARE_OK;
+}
+
 PARE_DEFINE_OP(Pad) = {.name = "Pad",
                        .domain = "",
                        .since = 1,
@@ -82,4 +132,6 @@ PARE_DEFINE_OP(Pad) = {.name = "Pad",
                        .weight_input = -1,
                        .bias_input = -1,
                        .infer = pad_infer,
-                       .lower = pad_lower};
+                       .lower = pad_lower,
+                       .channels = pad_channels,
+                       .resized = pad_resized};

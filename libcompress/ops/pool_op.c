@@ -2,6 +2,8 @@
  * spatial dimension runs as two; global pooling over more is a reduction. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status pool_window(const pare_node *node, op_window *window, pare_error *error) {
     PARE_TRY(op_check_rank(node, 0, 3, 4, error));
     const pare_shape *x = &node->inputs[0]->shape;
@@ -127,19 +129,73 @@ static pare_status global_average_lower(pare_lowering *lowering, const pare_node
     return lower_global(lowering, node, PARE_POOL_AVERAGE, error);
 }
 
+static pare_status window_gradient(pare_tape *tape, const pare_node *node, pare_pool_kind kind, pare_error *error) {
+    op_window window;
+    PARE_TRY(pool_window(node, &window, error));
+    tape_pool_attrs attrs = {.kind = (int32_t)kind, .spatial = window.spatial};
+    for (int32_t i = 0; i < window.spatial; i++) {
+        int32_t from = 2 - window.spatial + i;
+        attrs.kernel[i] = window.kernel[from];
+        attrs.stride[i] = window.stride[from];
+        attrs.dilation[i] = window.dilation[from];
+        attrs.before[i] = window.before[from];
+        attrs.after[i] = window.after[from];
+    }
+    return tape_pool(tape, node, &attrs, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
+}
+
+static pare_status max_pool_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return window_gradient(tape, node, PARE_POOL_MAX, error);
+}
+
+static pare_status average_pool_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    bool padding = pare_node_int(node, "count_include_pad", 0) != 0;
+    return window_gradient(tape, node, padding ? PARE_POOL_AVERAGE_WITH_PADDING : PARE_POOL_AVERAGE, error);
+}
+
+/* One window; what is left of more than three spatial axes is a reduction. */
+static pare_status global_gradient(pare_tape *tape, const pare_node *node, pare_pool_kind kind, pare_error *error) {
+    const pare_shape *x = &node->inputs[0]->shape;
+    uint32_t in = tape_input(tape, node, 0), out = tape_output(tape, node, 0);
+    if (x->rank < 3) {
+        return tape_reshape(tape, node, in, out, error);
+    }
+    if (x->rank > 5) {
+        return tape_reduce(tape, node, kind == PARE_POOL_MAX ? PARE_REDUCE_MAX : PARE_REDUCE_MEAN,
+                           ((1U << x->rank) - 1) & ~3U, in, out, error);
+    }
+    tape_pool_attrs attrs = {.kind = (int32_t)kind, .spatial = x->rank - 2};
+    for (int32_t i = 0; i < attrs.spatial; i++) {
+        attrs.kernel[i] = x->dims[2 + i];
+        attrs.stride[i] = attrs.dilation[i] = 1;
+    }
+    return tape_pool(tape, node, &attrs, in, out, error);
+}
+
+static pare_status global_max_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return global_gradient(tape, node, PARE_POOL_MAX, error);
+}
+
+static pare_status global_average_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return global_gradient(tape, node, PARE_POOL_AVERAGE, error);
+}
+
 static bool pool_integer(const pare_node *node) {
     return node->inputs[0]->shape.rank == 3 || node->inputs[0]->shape.rank == 4;
 }
 
-#define POOL(op_name, most_outputs, rule, infer_rule, lower_rule)                                                      \
+#define POOL(op_name, most_outputs, rule, infer_rule, lower_rule, slope)                                               \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = most_outputs, .quant = rule, .weight_input = -1, .bias_input = -1, .flags = PARE_OP_POOLS,      \
-        .infer = infer_rule, .lower = lower_rule, .integer = pool_integer                                              \
+        .infer = infer_rule, .lower = lower_rule, .integer = pool_integer, .gradient = slope,                          \
+        .channels = op_channels_spatial                                                                                \
     }
 
-PARE_DEFINE_OP(MaxPool) = POOL("MaxPool", 2, PARE_QUANT_MOVE, pool_infer, max_pool_lower);
-PARE_DEFINE_OP(AveragePool) = POOL("AveragePool", 1, PARE_QUANT_ARITHMETIC, pool_infer, average_pool_lower);
-PARE_DEFINE_OP(GlobalMaxPool) = POOL("GlobalMaxPool", 1, PARE_QUANT_MOVE, global_infer, global_max_lower);
+PARE_DEFINE_OP(MaxPool) = POOL("MaxPool", 2, PARE_QUANT_MOVE, pool_infer, max_pool_lower, max_pool_gradient);
+PARE_DEFINE_OP(AveragePool) = POOL("AveragePool", 1, PARE_QUANT_ARITHMETIC, pool_infer, average_pool_lower,
+                                   average_pool_gradient);
+PARE_DEFINE_OP(GlobalMaxPool) = POOL("GlobalMaxPool", 1, PARE_QUANT_MOVE, global_infer, global_max_lower,
+                                     global_max_gradient);
 PARE_DEFINE_OP(GlobalAveragePool) = POOL("GlobalAveragePool", 1, PARE_QUANT_ARITHMETIC, global_infer,
-                                         global_average_lower);
+                                         global_average_lower, global_average_gradient);

@@ -93,6 +93,26 @@ static pare_status lower_reduce(pare_lowering *lowering, const pare_node *node, 
     return op_emit_cast(lowering, node, reduced, dtype, out, error);
 }
 
+/* Axes that are reduced keep their extents: a mean over fewer channels is another mean. */
+static void unreduced_channels(pare_channels *channels, const pare_node *node, uint32_t mask, bool keep) {
+    const pare_value *x = node->inputs[0];
+    for (int32_t a = 0, to = 0; a < x->shape.rank; a++) {
+        bool reduced = (mask >> a & 1U) != 0;
+        if (reduced) {
+            pare_channels_hold(channels, x, a);
+        } else {
+            pare_channels_join_axes(channels, x, a, op_output(node, 0), to);
+        }
+        to += !reduced || keep;
+    }
+}
+
+static void reduce_channels(pare_channels *channels, const pare_node *node) {
+    uint32_t mask = 0;
+    (void)read_axes(node, &mask, NULL);
+    unreduced_channels(channels, node, mask, pare_node_int(node, "keepdims", 1) != 0);
+}
+
 #define KIND(name, kind)                                                                                               \
     static pare_status lower_##name(pare_lowering *lowering, const pare_node *node, pare_error *error) {               \
         return lower_reduce(lowering, node, kind, error);                                                              \
@@ -116,7 +136,7 @@ KIND(log_sum_exp, PARE_REDUCE_LOG_SUM_EXP)
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_FLOAT, .weight_input = -1, .bias_input = -1, .infer = reduce_infer,      \
-        .fold = fold_##of, .lower = lower_##of                                                                         \
+        .fold = fold_##of, .lower = lower_##of, .channels = reduce_channels                                            \
     }
 
 PARE_DEFINE_OP(ReduceMean) = REDUCE("ReduceMean", mean);
@@ -164,11 +184,17 @@ static pare_status argmin_lower(pare_lowering *lowering, const pare_node *node, 
     return lower_arg(lowering, node, true, error);
 }
 
+static void arg_channels(pare_channels *channels, const pare_node *node) {
+    int32_t axis = 0;
+    (void)op_axis(node, pare_node_int(node, "axis", 0), node->inputs[0]->shape.rank, &axis, NULL);
+    unreduced_channels(channels, node, 1U << axis, pare_node_int(node, "keepdims", 1) != 0);
+}
+
 #define ARG(op_name, lower_rule)                                                                                       \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_FLOAT, .weight_input = -1, .bias_input = -1, .infer = arg_infer,         \
-        .lower = lower_rule                                                                                            \
+        .lower = lower_rule, .channels = arg_channels                                                                  \
     }
 
 PARE_DEFINE_OP(ArgMax) = ARG("ArgMax", argmax_lower);

@@ -147,6 +147,28 @@ static bool resize_integer(const pare_node *node) {
     return strcmp(pare_node_string(node, "mode", "nearest"), "nearest") == 0;
 }
 
+/* Sizes name the channels, too. */
+static pare_status resize_resized(const pare_channels *channels, pare_graph *graph, pare_node *node,
+                                  pare_error *error) {
+    const pare_value *x = node->inputs[0];
+    const int64_t *listed = NULL;
+    int64_t sizes[PARE_MAX_RANK];
+    size_t count = 0, named = pare_node_ints(node, "axes", &listed);
+    bool changed = false;
+    PARE_TRY(op_ints(node, 3, sizes, PARE_MAX_RANK, &count, error));
+    for (size_t i = 0; i < count; i++) {
+        int32_t axis = (int32_t)i;
+        if (named != 0) {
+            PARE_TRY(op_axis(node, listed[i], x->shape.rank, &axis, error));
+        }
+        if (axis == 1) {
+            sizes[i] = pare_channels_left(channels, x, 1, 0, x->shape.dims[1]);
+            changed = sizes[i] != x->shape.dims[1];
+        }
+    }
+    return changed ? op_set_ints(graph, node, 3, "sizes", sizes, count, error) : PARE_OK;
+}
+
 PARE_DEFINE_OP(Resize) = {.name = "Resize",
                           .domain = "",
                           .since = 10,
@@ -159,4 +181,6 @@ PARE_DEFINE_OP(Resize) = {.name = "Resize",
                           .bias_input = -1,
                           .infer = resize_infer,
                           .lower = resize_lower,
-                          .integer = resize_integer};
+                          .integer = resize_integer,
+                          .channels = op_channels_spatial,
+                          .resized = resize_resized};

@@ -148,6 +148,55 @@ static pare_status slice_lower(pare_lowering *lowering, const pare_node *node, p
     return lower_part(lowering, node, 0, &range, error);
 }
 
+/* Index i of y is index start + i of x. Where a step is not 1, the axis stays. */
+static void part_channels(pare_channels *channels, const pare_node *node, size_t output, const slice_range *range) {
+    const pare_value *x = node->inputs[0], *y = op_output(node, output);
+    for (int32_t a = 0; y != NULL && a < x->shape.rank; a++) {
+        if (range->step[a] == 1) {
+            pare_channels_join_range(channels, x, a, range->start[a], y, a, 0, range->count[a]);
+        } else {
+            pare_channels_hold(channels, x, a);
+            pare_channels_hold(channels, y, a);
+        }
+    }
+}
+
+static void slice_channels(pare_channels *channels, const pare_node *node) {
+    slice_range range;
+    if (read_slice(node, &range, NULL) == PARE_OK) {
+        part_channels(channels, node, 0, &range);
+    }
+}
+
+static pare_status slice_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    const pare_shape *x = &node->inputs[0]->shape;
+    slice_range range;
+    int64_t starts[PARE_MAX_RANK], ends[PARE_MAX_RANK], axes[PARE_MAX_RANK];
+    size_t count = 0, axis_count = 0;
+    bool changed = false;
+    PARE_TRY(read_slice(node, &range, error));
+    PARE_TRY(op_ints_or_attr(node, 1, "starts", starts, PARE_MAX_RANK, &count, error));
+    PARE_TRY(op_ints_or_attr(node, 2, "ends", ends, PARE_MAX_RANK, &count, error));
+    PARE_TRY(op_ints_or_attr(node, 3, "axes", axes, PARE_MAX_RANK, &axis_count, error));
+    for (size_t i = 0; i < count; i++) {
+        int32_t a = (int32_t)i;
+        if (axis_count != 0) {
+            PARE_TRY(op_axis(node, axes[i], x->rank, &a, error));
+        }
+        if (x->dims[a] > 0 && pare_channels_left(channels, node->inputs[0], a, 0, x->dims[a]) != x->dims[a]) {
+            int64_t last = range.start[a] + range.count[a];
+            starts[i] = pare_channels_left(channels, node->inputs[0], a, 0, range.start[a]);
+            ends[i] = pare_channels_left(channels, node->inputs[0], a, 0, last);
+            changed = true;
+        }
+    }
+    if (changed) {
+        PARE_TRY(op_set_ints(graph, node, 1, "starts", starts, count, error));
+        PARE_TRY(op_set_ints(graph, node, 2, "ends", ends, count, error));
+    }
+    return PARE_OK;
+}
+
 /* --- Split ---------------------------------------------------------------- */
 
 /* Range of part `index`; sizes come from input 1, the attribute, or are equal
@@ -221,11 +270,48 @@ static pare_status split_lower(pare_lowering *lowering, const pare_node *node, p
     return PARE_OK;
 }
 
+static void split_channels(pare_channels *channels, const pare_node *node) {
+    slice_range range;
+    int64_t next = 0;
+    for (size_t i = 0; i < node->output_count; i++) {
+        if (split_part(node, i, &next, &range, NULL) == PARE_OK) {
+            part_channels(channels, node, i, &range);
+        }
+    }
+}
+
+/* Equal parts become parts of stated sizes, which need not be equal any more. */
+static pare_status split_resized(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error) {
+    const pare_value *x = node->inputs[0];
+    slice_range range;
+    int32_t axis = 0;
+    int64_t next = 0, count = (int64_t)node->output_count;
+    PARE_TRY(op_axis(node, pare_node_int(node, "axis", 0), x->shape.rank, &axis, error));
+    if (pare_channels_left(channels, x, axis, 0, x->shape.dims[axis]) == x->shape.dims[axis]) {
+        return PARE_OK;
+    }
+    pare_shape shape = {.rank = 1, .dims = {count}};
+    pare_value *made = pare_graph_add_constant(graph, "split", PARE_S64, &shape, NULL, (size_t)count * 8);
+    if (made == NULL || !pare_graph_grow_inputs(graph, node, 2)) {
+        return pare_fail_memory(error, (size_t)count * 8);
+    }
+    for (size_t i = 0; i < node->output_count; i++) {
+        int64_t first = next;
+        PARE_TRY(split_part(node, i, &next, &range, error));
+        ((int64_t *)made->data)[i] = pare_channels_left(channels, x, axis, first, next);
+    }
+    pare_graph_set_input(graph, node, 1, made);
+    pare_node_remove_attr(node, "split");
+    pare_node_remove_attr(node, "num_outputs");
+    return PARE_OK;
+}
+
 #define PARTS(op_name, most_inputs, most_outputs, prefix)                                                              \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = most_inputs, .min_outputs = 1,       \
         .max_outputs = most_outputs, .quant = PARE_QUANT_MOVE, .weight_input = -1, .bias_input = -1,                   \
-        .infer = prefix##_infer, .fold = prefix##_fold, .lower = prefix##_lower                                        \
+        .infer = prefix##_infer, .fold = prefix##_fold, .lower = prefix##_lower, .channels = prefix##_channels,        \
+        .resized = prefix##_resized                                                                                    \
     }
 
 PARE_DEFINE_OP(Slice) = PARTS("Slice", 5, 1, slice);

@@ -29,11 +29,18 @@ static pare_status log_softmax_lower(pare_lowering *lowering, const pare_node *n
     return lower_as(lowering, node, 1, error);
 }
 
+static void softmax_channels(pare_channels *channels, const pare_node *node) {
+    int32_t axis = 0;
+    op_channels_same(channels, node);
+    (void)op_axis(node, pare_node_int(node, "axis", -1), node->inputs[0]->shape.rank, &axis, NULL);
+    pare_channels_hold(channels, node->inputs[0], axis);
+}
+
 #define SOFTMAX(op_name, lower_rule)                                                                                   \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_FLOAT, .weight_input = -1, .bias_input = -1, .infer = softmax_infer,     \
-        .lower = lower_rule                                                                                            \
+        .lower = lower_rule, .channels = softmax_channels                                                              \
     }
 
 PARE_DEFINE_OP(Softmax) = SOFTMAX("Softmax", softmax_lower);

@@ -67,6 +67,14 @@ static pare_status transpose_lower(pare_lowering *lowering, const pare_node *nod
     return op_emit_transpose(lowering, node, in, permutation, out, error);
 }
 
+static void transpose_channels(pare_channels *channels, const pare_node *node) {
+    int32_t permutation[PARE_MAX_RANK] = {0};
+    (void)read_permutation(node, permutation, NULL);
+    for (int32_t a = 0; a < node->inputs[0]->shape.rank; a++) {
+        pare_channels_join_axes(channels, node->inputs[0], permutation[a], op_output(node, 0), a);
+    }
+}
+
 PARE_DEFINE_OP(Transpose) = {.name = "Transpose",
                              .domain = "",
                              .since = 1,
@@ -79,4 +87,5 @@ PARE_DEFINE_OP(Transpose) = {.name = "Transpose",
                              .bias_input = -1,
                              .infer = transpose_infer,
                              .fold = transpose_fold,
-                             .lower = transpose_lower};
+                             .lower = transpose_lower,
+                             .channels = transpose_channels};

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "train/tape.h"
+
 static pare_status lower_function(pare_lowering *lowering, const pare_node *node, pare_error *error) {
     pare_activation function;
     uint32_t in = PARE_NONE, out = PARE_NONE;
@@ -14,6 +16,14 @@ static pare_status lower_function(pare_lowering *lowering, const pare_node *node
     PARE_TRY(pare_lower_output(lowering, node, 0, &out, error));
     return lowering->integer ? op_emit_table(lowering, node, function, in, out, error)
                              : op_emit_unary(lowering, node, function, in, out, error);
+}
+
+static pare_status function_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    pare_activation function;
+    if (!node->op->function(node, &function)) {
+        return tape_refuse(node, error);
+    }
+    return tape_unary(tape, node, function, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
 }
 
 /* --- fold: signs of integers, truth values ---------------------------------- */
@@ -95,7 +105,8 @@ FUNCTION(logical_not, PARE_FN_NOT, 0.0F, 0.0F)
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,             \
         .max_outputs = 1, .quant = PARE_QUANT_TABLE, .weight_input = -1, .bias_input = -1, .infer = op_infer_same,     \
-        .fold = fold_function, .lower = lower_function, .function = of                                                 \
+        .fold = fold_function, .lower = lower_function, .function = of, .gradient = function_gradient,                 \
+        .channels = op_channels_same                                                                                   \
     }
 
 PARE_DEFINE_OP(Relu) = {.name = "Relu",
@@ -111,7 +122,9 @@ PARE_DEFINE_OP(Relu) = {.name = "Relu",
                         .clamp = true,
                         .infer = op_infer_same,
                         .lower = lower_function,
-                        .function = relu};
+                        .function = relu,
+                        .gradient = function_gradient,
+                        .channels = op_channels_same};
 PARE_DEFINE_OP(LeakyRelu) = UNARY("LeakyRelu", 1, leaky_relu);
 PARE_DEFINE_OP(Elu) = UNARY("Elu", 1, elu);
 PARE_DEFINE_OP(Selu) = UNARY("Selu", 1, selu);

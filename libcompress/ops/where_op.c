@@ -58,4 +58,5 @@ PARE_DEFINE_OP(Where) = {.name = "Where",
                          .bias_input = -1,
                          .infer = where_infer,
                          .fold = where_fold,
-                         .lower = where_lower};
+                         .lower = where_lower,
+                         .channels = op_channels_broadcast};

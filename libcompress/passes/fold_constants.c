@@ -3,6 +3,7 @@
  * runtime's reference kernels, lowered as a network of one node. */
 #include <string.h>
 
+#include "ir/lone_node.h"
 #include "pare/lower.h"
 #include "pare/passes.h"
 #include "pare/runtime.h"
@@ -20,12 +21,6 @@ static bool has_live_output(const pare_node *node) {
         }
     }
     return false;
-}
-
-/* Outputs that nothing reads are not computed: an operator need not know how to
- * (the running statistics of BatchNormalization). */
-static bool is_read(const pare_value *value) {
-    return value != NULL && (value->use_count > 0 || value->is_output);
 }
 
 /* Constants that fold one out of another could fill the machine from a file of
@@ -67,45 +62,9 @@ static bool may_run(const pare_node *node, size_t limit) {
         if (value != NULL && (value->quant != NULL || value->dtype != PARE_F32 || pare_value_elements(value) == 0)) {
             return false;
         }
-        reads += is_read(value);
+        reads += pare_value_is_read(value);
     }
     return constants != 0 && reads != 0;
-}
-
-/* The node alone, its inputs as constants of the same names. */
-static pare_status isolate(const pare_node *node, pare_graph *alone, pare_error *error) {
-    pare_value **values = pare_arena_alloc(&alone->arena, node->input_count + node->output_count + 1, sizeof(*values));
-    if (values == NULL) {
-        return pare_graph_fail_memory(alone, error);
-    }
-    for (size_t i = 0; i < node->input_count; i++) {
-        const pare_value *from = node->inputs[i];
-        if (from == NULL || (values[i] = pare_graph_find_value(alone, from->name)) != NULL) {
-            continue;
-        }
-        values[i] =
-            pare_graph_adopt_constant(alone, from->name, from->dtype, &from->shape, from->data, from->data_bytes);
-        if (values[i] == NULL) {
-            return pare_graph_fail_memory(alone, error);
-        }
-        values[i]->quant = from->quant;
-    }
-    pare_value **outputs = values + node->input_count;
-    for (size_t i = 0; i < node->output_count; i++) {
-        const pare_value *from = node->outputs[i];
-        if (is_read(from) &&
-            ((outputs[i] = pare_graph_add_value(alone, from->name, from->dtype, &from->shape)) == NULL ||
-             !pare_graph_add_output(alone, outputs[i]))) {
-            return pare_graph_fail_memory(alone, error);
-        }
-    }
-    pare_node *copy = pare_graph_insert_node(alone, NULL, node->op, node->name, values, node->input_count, outputs,
-                                             node->output_count);
-    if (copy == NULL || !pare_node_copy_attrs(alone, copy, node)) {
-        return pare_graph_fail_memory(alone, error);
-    }
-    copy->opset = node->opset;
-    return PARE_OK;
 }
 
 static pare_status run_session(pare_session *session, pare_arena *arena, pare_output_buffer **buffers, size_t *count,
@@ -145,7 +104,7 @@ static bool adopt_results(pare_graph *graph, const pare_node *node, const pare_o
     size_t next = 0;
     for (size_t i = 0; i < node->output_count; i++) {
         pare_value *value = node->outputs[i];
-        if (is_read(value) && next < count) {
+        if (pare_value_is_read(value) && next < count) {
             const pare_output_buffer *buffer = &buffers[next++];
             if (!pare_graph_make_constant(graph, value, buffer->data, buffer->bytes)) {
                 return false;
@@ -161,7 +120,7 @@ static pare_status run_node(pare_graph *graph, const pare_node *node, pare_error
     size_t count = 0;
     PARE_TRY(pare_graph_create(0, &alone, error));
     alone->opset = graph->opset;
-    pare_status status = isolate(node, alone, error);
+    pare_status status = pare_lone_node(node, alone, error);
     if (status == PARE_OK) {
         status = compute(alone, &alone->arena, &buffers, &count, error);
         if (status == PARE_UNSUPPORTED) { /* stays a node; lowering the whole network will say why */

@@ -1,5 +1,5 @@
 /* The arena planner and the layouts. */
-#include "arena_planner.h"
+#include "pare/arena_planner.h"
 #include "kernel.h"
 #include "runtime_case.h"
 

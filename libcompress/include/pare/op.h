@@ -1,6 +1,6 @@
 /* The operator descriptor: all that generic code knows about an ONNX operator.
  * One file a operator (or a family that shares its code) in libcompress/ops,
- * read in the order check, infer, fold, lower, and ending with the const
+ * read in the order check, infer, fold, lower, channels, and ending with the const
  * descriptor(s). CMake generates the registry from PARE_DEFINE_OP lines. */
 #ifndef PARE_OP_H
 #define PARE_OP_H
@@ -9,6 +9,8 @@
 #include "pare/model.h"
 
 typedef struct pare_lowering pare_lowering; /* pare/lower.h */
+typedef struct pare_tape pare_tape;         /* train/tape.h */
+typedef struct pare_channels pare_channels; /* pare/channels.h */
 
 /* How the quantizer treats a node's activations. */
 typedef enum pare_quant_rule {
@@ -60,8 +62,18 @@ struct pare_op {
     /* True when the node is y = f(x; alpha, beta) of the elements of input 0
      * alone: *function receives f. NULL: never. */
     bool (*function)(const pare_node *node, pare_activation *function);
+    /* Records the steps that compute the outputs and, backwards, the gradients of
+     * the inputs. NULL: an operator of PARE_QUANT_MOVE has the gradient of the
+     * movement; any other has none. */
+    pare_status (*gradient)(pare_tape *tape, const pare_node *node, pare_error *error);
     /* Multiply-accumulates for a batch of one. NULL: none. */
     uint64_t (*macs)(const pare_node *node);
+    /* Joins the channels of inputs and outputs that belong together, holds the axes
+     * that must keep their extents. NULL: all axes of all operands keep theirs. */
+    void (*channels)(pare_channels *channels, const pare_node *node);
+    /* Corrects attributes and integer operands that hold extents, before channels go;
+     * shapes are still the old ones. NULL: there are none. */
+    pare_status (*resized)(const pare_channels *channels, pare_graph *graph, pare_node *node, pare_error *error);
 };
 
 /* Declares the const descriptor `pare_op_NAME`; ends each op file, one a name.

@@ -1,4 +1,4 @@
-#include "arena_planner.h"
+#include "pare/arena_planner.h"
 
 #include <stdlib.h>
 #include <string.h>
