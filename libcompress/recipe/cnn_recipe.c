@@ -18,7 +18,7 @@ typedef struct cnn {
     size_t block_count;
     int64_t classes;
     int activation;
-    bool batchnorm, zero_init_residual;
+    bool softmax, batchnorm, zero_init_residual;
     double dropout;
 } cnn;
 
@@ -52,6 +52,7 @@ static const recipe_field fields_of_cnn[] = {
      .required = true,
      .help = "in order; then global average pooling and the classifier"},
     RECIPE_CLASSES_ROW(cnn),
+    RECIPE_SOFTMAX_ROW(cnn),
     RECIPE_ACTIVATION_ROW(cnn),
     RECIPE_BATCHNORM_ROW(cnn),
     RECIPE_FLAG_ROW(cnn, zero_init_residual, "residual blocks start as the identity"),
@@ -122,12 +123,12 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
         char at[40], prefix[40];
         snprintf(at, sizeof at, "\"blocks\"[%zu]: ", i);
         snprintf(prefix, sizeof prefix, "block%zu.", i + 1);
-        recipe_reader inner = {reader->origin, at, reader->error};
+        recipe_reader inner = {at, reader->error};
         PARE_TRY(check_block(&inner, json_array_get(json_object_get(object, "blocks"), i), &r->blocks[i]));
         PARE_TRY(append_block(b, r, &r->blocks[i], prefix));
     }
     PARE_TRY(layer_global_pool(b));
-    return recipe_classifier(b, r->dropout, r->classes);
+    return recipe_classifier(b, r->dropout, r->classes, r->softmax);
 }
 
 const recipe_family recipe_cnn = {

@@ -9,7 +9,7 @@ typedef struct ds_cnn {
     recipe_sizes input, stem_kernel, stem_stride;
     int64_t width, depth, kernel, classes;
     int activation;
-    bool batchnorm;
+    bool softmax, batchnorm;
     double dropout;
 } ds_cnn;
 
@@ -50,6 +50,7 @@ static const recipe_field fields_of_ds_cnn[] = {
     RECIPE_WHOLE_ROW(ds_cnn, depth, 0, 100, "separable blocks"),
     RECIPE_WHOLE_ROW(ds_cnn, kernel, 1, 15, "of the depthwise convolutions"),
     RECIPE_CLASSES_ROW(ds_cnn),
+    RECIPE_SOFTMAX_ROW(ds_cnn),
     RECIPE_ACTIVATION_ROW(ds_cnn),
     RECIPE_BATCHNORM_ROW(ds_cnn),
     RECIPE_DROPOUT_ROW(ds_cnn, "before the classifier"),
@@ -73,7 +74,7 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
         PARE_TRY(layer_separable(b, prefix, &conv, d->batchnorm));
     }
     PARE_TRY(layer_global_pool(b));
-    return recipe_classifier(b, d->dropout, d->classes);
+    return recipe_classifier(b, d->dropout, d->classes, d->softmax);
 }
 
 const recipe_family recipe_ds_cnn = {

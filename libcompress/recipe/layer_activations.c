@@ -48,7 +48,7 @@ static pare_status append_gelu(layer_builder *b, const char *name) {
 static pare_status append_leaky_relu(layer_builder *b, const char *name) {
     pare_node *node = NULL;
     PARE_TRY(layer_append(b, "LeakyRelu", name, &b->at, 1, NULL, &node));
-    if (!pare_node_set_float(b->graph, node, "alpha", 0.01F)) {
+    if (!pare_node_set_float(b->graph, node, "alpha", (float)LAYER_LEAKY_SLOPE)) {
         return pare_fail_memory(b->error, sizeof(float));
     }
     return layer_infer(b, node);

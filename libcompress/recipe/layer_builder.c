@@ -24,16 +24,16 @@ static pare_value *add_constant(layer_builder *b, const char *layer, const char 
 pare_status layer_weight(layer_builder *b, const char *layer, const char *suffix, const pare_shape *shape,
                          pare_value **value) {
     size_t elements = 0;
-    if (!pare_shape_elements(shape, &elements) || elements > LAYER_PARAMETER_LIMIT ||
-        b->parameters + elements > LAYER_PARAMETER_LIMIT) {
+    if (!pare_shape_elements(shape, &elements) || elements > LAYER_WEIGHT_LIMIT ||
+        b->weights + elements > LAYER_WEIGHT_LIMIT) {
         char text[160];
-        return pare_fail(b->error, PARE_LIMIT,
-                         "expected at most %llu weights in all, found more: layer \"%s\" has %s besides the %llu "
-                         "before it",
-                         (unsigned long long)LAYER_PARAMETER_LIMIT, layer, pare_shape_text(shape, text, sizeof text),
-                         (unsigned long long)b->parameters);
+        return pare_fail(
+            b->error, PARE_LIMIT,
+            "expected at most %llu weights in all, found more: layer \"%s\" has %s besides the %llu before it",
+            (unsigned long long)LAYER_WEIGHT_LIMIT, layer, pare_shape_text(shape, text, sizeof text),
+            (unsigned long long)b->weights);
     }
-    b->parameters += elements;
+    b->weights += elements;
     *value = add_constant(b, layer, suffix, PARE_F32, shape, NULL, elements * sizeof(float));
     return *value != NULL ? PARE_OK : no_memory(b);
 }
@@ -92,16 +92,17 @@ pare_status layer_apply(layer_builder *b, const char *op, const char *name, pare
 
 /* --- convolution ----------------------------------------------------------- */
 
-/* He after which a ReLU or one of its smooth kin follows, else Glorot. A group's fan counts its own channels only. */
-static void init_conv(layer_builder *b, float *weights, const int64_t *shape, int64_t groups,
-                      layer_activation activation) {
-    double window = (double)shape[2] * (double)shape[3];
-    double fan_in = (double)shape[1] * window, fan_out = (double)(shape[0] / groups) * window;
-    size_t count = (size_t)(shape[0] * shape[1] * shape[2] * shape[3]);
+/* weights [O, I, kernel...]. A group's fans count its own channels only. */
+static void init_weights(layer_builder *b, pare_value *weights, int64_t groups, layer_activation activation) {
+    const pare_shape *shape = &weights->shape;
+    size_t count = pare_value_elements(weights);
+    double fan_in = (double)count / (double)shape->dims[0];
+    double fan_out = (double)count / (double)(shape->dims[1] * groups);
     if (activation >= LAYER_TANH) {
-        weight_init_glorot(&b->random, weights, count, fan_in, fan_out);
+        weight_init_glorot(&b->random, weights->data, count, fan_in, fan_out);
     } else {
-        weight_init_he(&b->random, weights, count, fan_out, activation == LAYER_LEAKY_RELU ? 0.01 : 0.0);
+        weight_init_he(&b->random, weights->data, count, fan_in,
+                       activation == LAYER_LEAKY_RELU ? LAYER_LEAKY_SLOPE : 0.0);
     }
 }
 
@@ -133,7 +134,7 @@ pare_status layer_conv(layer_builder *b, const char *name, const layer_conv_opti
     pare_value *inputs[3] = {b->at, NULL, NULL};
     pare_node *node = NULL;
     PARE_TRY(layer_weight(b, name, "weight", &shape, &inputs[1]));
-    init_conv(b, inputs[1]->data, shape.dims, groups, o->activation);
+    init_weights(b, inputs[1], groups, o->activation);
     if (o->bias) {
         PARE_TRY(layer_weight(b, name, "bias", &row, &inputs[2]));
     }
@@ -183,6 +184,7 @@ pare_status layer_batchnorm(layer_builder *b, const char *name, bool zero) {
     pare_node *node = NULL;
     for (size_t i = 0; i < 4; i++) {
         PARE_TRY(layer_weight(b, name, suffixes[i], &row, &inputs[1 + i]));
+        b->statistics += i >= 2 ? (uint64_t)row.dims[0] : 0;
         bool ones = i == 3 || (i == 0 && !zero);
         float *numbers = inputs[1 + i]->data;
         for (int64_t c = 0; ones && c < row.dims[0]; c++) {
@@ -203,18 +205,10 @@ pare_status layer_gemm(layer_builder *b, const char *name, int64_t outputs, bool
     pare_shape shape = {2, {outputs, in}}, row = {1, {outputs}};
     pare_value *inputs[3] = {b->at, NULL, NULL};
     pare_node *node = NULL;
-    bool glorot = activation == LAYER_TANH || activation == LAYER_SIGMOID;
     PARE_TRY(layer_weight(b, name, "weight", &shape, &inputs[1]));
-    if (glorot) {
-        weight_init_glorot(&b->random, inputs[1]->data, (size_t)(in * outputs), (double)in, (double)outputs);
-    } else {
-        weight_init_linear(&b->random, inputs[1]->data, (size_t)(in * outputs), (double)in);
-    }
+    init_weights(b, inputs[1], 1, activation);
     if (bias) {
         PARE_TRY(layer_weight(b, name, "bias", &row, &inputs[2]));
-    }
-    if (bias && !glorot) {
-        weight_init_linear(&b->random, inputs[2]->data, (size_t)outputs, (double)in);
     }
     PARE_TRY(layer_append(b, "Gemm", name, inputs, bias ? 3 : 2, output, &node));
     return pare_node_set_int(b->graph, node, "transB", 1) ? layer_infer(b, node) : no_memory(b);

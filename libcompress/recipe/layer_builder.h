@@ -8,11 +8,13 @@
 #include "pare/random.h"
 
 /* A network that a recipe asks for has no more weights: 1 GiB of them. */
-#define LAYER_PARAMETER_LIMIT ((uint64_t)1 << 28)
+#define LAYER_WEIGHT_LIMIT ((uint64_t)1 << 28)
+
+#define LAYER_LEAKY_SLOPE 0.01
 
 typedef enum layer_activation {
     LAYER_RELU = 0,
-    LAYER_LEAKY_RELU, /* slope 0.01 */
+    LAYER_LEAKY_RELU, /* LAYER_LEAKY_SLOPE */
     LAYER_RELU6,
     LAYER_HARD_SWISH,
     LAYER_SILU,
@@ -29,13 +31,14 @@ typedef struct layer_builder {
     pare_graph *graph;
     pare_random random;
     pare_value *at;
-    uint64_t parameters; /* weights so far */
+    uint64_t weights;    /* so far, with the next */
+    uint64_t statistics; /* of batch normalizations, which are not trained */
     pare_error *error;
 } layer_builder;
 
 /* --- the parts that layers are made of ----------------------------------- */
 
-/* A float constant of zeros, "<layer>.<suffix>"; PARE_LIMIT over LAYER_PARAMETER_LIMIT. */
+/* A float constant of zeros, "<layer>.<suffix>"; PARE_LIMIT over LAYER_WEIGHT_LIMIT. */
 pare_status layer_weight(layer_builder *b, const char *layer, const char *suffix, const pare_shape *shape,
                          pare_value **value);
 /* A float constant without dimensions, and one of whole numbers along an axis. */
@@ -50,15 +53,17 @@ pare_status layer_infer(layer_builder *b, pare_node *node);
 /* A node without attributes that reads `at` and, where not NULL, `other`. */
 pare_status layer_apply(layer_builder *b, const char *op, const char *name, pare_value *other);
 
-/* --- layers --------------------------------------------------------------- */
+/* --- layers ---------------------------------------------------------------
+ * The activation that follows a layer chooses its initialization: He for ReLU and its smooth kin, Glorot for tanh,
+ * sigmoid and none. Biases start at 0. */
 
 typedef struct layer_conv_options {
     int64_t channels; /* of the output */
     int64_t kernel[2], stride[2];
-    bool valid;                  /* no padding; else SAME: ceil(extent / stride), the odd pixel of padding at the end */
-    bool depthwise;              /* one filter a channel; `channels` is not read */
-    bool bias;                   /* starts at 0 */
-    layer_activation activation; /* that follows: chooses the initialization */
+    bool valid;     /* no padding; else SAME: ceil(extent / stride), the odd pixel of padding at the end */
+    bool depthwise; /* one filter a channel; `channels` is not read */
+    bool bias;
+    layer_activation activation; /* that follows */
 } layer_conv_options;
 
 /* x [N, C, H, W] -> [N, channels, H', W']. */
@@ -73,7 +78,7 @@ pare_status layer_conv_block(layer_builder *b, const char *prefix, const layer_c
 pare_status layer_separable(layer_builder *b, const char *prefix, const layer_conv_options *options, bool batchnorm);
 /* y = scale (x - mean) / sqrt(var + 1e-5) + bias by channel: scale 1 (0 with `zero`), bias 0, mean 0, variance 1. */
 pare_status layer_batchnorm(layer_builder *b, const char *name, bool zero);
-/* x [N, I] -> [N, outputs]; `output` as in layer_append. */
+/* x [N, I] -> [N, outputs] with weights [outputs, I]; `output` as in layer_append. */
 pare_status layer_gemm(layer_builder *b, const char *name, int64_t outputs, bool bias, layer_activation activation,
                        const char *output);
 /* PARE_OK without a node for LAYER_NO_ACTIVATION. The node is "<prefix><activation>". */

@@ -8,6 +8,7 @@ typedef struct lenet_300_100 {
     recipe_sizes input;
     int64_t classes;
     int activation;
+    bool softmax;
     double dropout;
 } lenet_300_100;
 
@@ -22,6 +23,7 @@ static const recipe_field dense_fields[] = {
      .most = 3,
      .help = "features, or channels, height, width, which are flattened"},
     RECIPE_CLASSES_ROW(lenet_300_100),
+    RECIPE_SOFTMAX_ROW(lenet_300_100),
     RECIPE_ACTIVATION_ROW(lenet_300_100),
     RECIPE_DROPOUT_ROW(lenet_300_100, "after both hidden layers"),
 };
@@ -40,7 +42,7 @@ static pare_status build_dense(layer_builder *b, const void *fields, const recip
     PARE_TRY(layer_dropout(b, "fc1.dropout", r->dropout));
     PARE_TRY(layer_gemm(b, "fc2", 100, true, activation, NULL));
     PARE_TRY(layer_activate(b, "fc2.", activation));
-    return recipe_classifier(b, r->dropout, r->classes);
+    return recipe_classifier(b, r->dropout, r->classes, r->softmax);
 }
 
 const recipe_family recipe_lenet_300_100 = {
@@ -55,7 +57,7 @@ typedef struct lenet_5 {
     recipe_sizes input, width;
     int64_t kernel, hidden, classes;
     int conv_activation, activation;
-    bool batchnorm;
+    bool softmax, batchnorm;
     double dropout;
 } lenet_5;
 
@@ -78,6 +80,7 @@ static const recipe_field conv_fields[] = {
     RECIPE_WHOLE_ROW(lenet_5, kernel, 1, 15, "of the convolutions, which do not pad"),
     RECIPE_WHOLE_ROW(lenet_5, hidden, 1, 65536, "units before the classifier"),
     RECIPE_CLASSES_ROW(lenet_5),
+    RECIPE_SOFTMAX_ROW(lenet_5),
     RECIPE_CHOICE_ROW(lenet_5, conv_activation, layer_activations_or_none, "after each convolution; Caffe has none"),
     RECIPE_CHOICE_ROW(lenet_5, activation, layer_activations, "after the hidden layer"),
     RECIPE_FLAG_ROW(lenet_5, batchnorm, "BatchNormalization instead of the convolutions' biases"),
@@ -106,7 +109,7 @@ static pare_status build_conv(layer_builder *b, const void *fields, const recipe
     PARE_TRY(layer_apply(b, "Flatten", "flatten", NULL));
     PARE_TRY(layer_gemm(b, "fc1", r->hidden, true, (layer_activation)r->activation, NULL));
     PARE_TRY(layer_activate(b, "fc1.", (layer_activation)r->activation));
-    return recipe_classifier(b, r->dropout, r->classes);
+    return recipe_classifier(b, r->dropout, r->classes, r->softmax);
 }
 
 const recipe_family recipe_lenet_5 = {

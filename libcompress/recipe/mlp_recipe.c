@@ -8,11 +8,12 @@ typedef struct mlp {
     int64_t inputs, outputs;
     recipe_sizes hidden;
     int activation, task;
-    bool batchnorm;
+    bool softmax, batchnorm;
     double dropout;
 } mlp;
 
 static const char *const tasks[] = {"regression", "classification", NULL};
+enum { REGRESSION, CLASSIFICATION };
 
 static const mlp defaults = {.hidden = {{64, 64}, 2}};
 static const recipe_field fields_of_mlp[] = {
@@ -39,6 +40,7 @@ static const recipe_field fields_of_mlp[] = {
      .required = true,
      .help = "targets or classes"},
     RECIPE_CHOICE_ROW(mlp, task, tasks, "names the output: \"output\" or \"logits\""),
+    RECIPE_SOFTMAX_ROW(mlp),
     RECIPE_ACTIVATION_ROW(mlp),
     RECIPE_BATCHNORM_ROW(mlp),
     RECIPE_DROPOUT_ROW(mlp, "after each hidden layer"),
@@ -47,8 +49,12 @@ static const recipe_field fields_of_mlp[] = {
 static pare_status build(layer_builder *b, const void *fields, const recipe_reader *reader, json_t *object) {
     const mlp *m = fields;
     layer_activation activation = (layer_activation)m->activation;
-    (void)reader;
-    (void)object;
+    if (m->softmax && m->task == REGRESSION) {
+        return recipe_wrong(reader, object, "softmax", "false where \"task\" is \"regression\"");
+    }
+    if (m->task == CLASSIFICATION && m->outputs < 2) {
+        return recipe_wrong(reader, object, "outputs", "at least 2 where \"task\" is \"classification\"");
+    }
     PARE_TRY(recipe_input(b, &m->inputs, 1));
     for (size_t i = 0; i < m->hidden.count; i++) {
         char name[40];
@@ -61,7 +67,10 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
         snprintf(name, sizeof name, "fc%zu.dropout", i + 1);
         PARE_TRY(layer_dropout(b, name, m->dropout));
     }
-    PARE_TRY(layer_gemm(b, "head", m->outputs, true, LAYER_NO_ACTIVATION, m->task == 0 ? "output" : "logits"));
+    if (m->task == CLASSIFICATION) {
+        return recipe_classifier(b, 0.0, m->outputs, m->softmax);
+    }
+    PARE_TRY(layer_gemm(b, "head", m->outputs, true, LAYER_NO_ACTIVATION, "output"));
     return recipe_output(b);
 }
 

@@ -9,7 +9,7 @@ typedef struct mobilenet {
     recipe_sizes input;
     int64_t classes, kernel, stem_stride, repeats;
     int activation;
-    bool batchnorm;
+    bool softmax, batchnorm;
     double dropout;
 } mobilenet;
 
@@ -29,6 +29,7 @@ static const recipe_field fields_of_mobilenet[] = {
      .help = "multiplies all channels, rounded down, at least 1"},
     RECIPE_INPUT_ROW(mobilenet),
     RECIPE_CLASSES_ROW(mobilenet),
+    RECIPE_SOFTMAX_ROW(mobilenet),
     RECIPE_WHOLE_ROW(mobilenet, kernel, 1, 15, "of all but the 1 x 1 convolutions"),
     RECIPE_WHOLE_ROW(mobilenet, stem_stride, 1, 4, "of the first convolution: 1 for pictures of 32 x 32"),
     RECIPE_WHOLE_ROW(mobilenet, repeats, 0, 100, "blocks of 512 alpha channels in the middle"),
@@ -76,7 +77,7 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
         PARE_TRY(append_block(b, m, ++number, tail[i].channels, tail[i].stride));
     }
     PARE_TRY(layer_global_pool(b));
-    return recipe_classifier(b, m->dropout, m->classes);
+    return recipe_classifier(b, m->dropout, m->classes, m->softmax);
 }
 
 const recipe_family recipe_mobilenet = {

@@ -15,9 +15,8 @@ const recipe_family *const recipe_families[] = {
 static const char *const common_fields[] = {"family", "description", "preprocess", NULL};
 
 #define PREPROCESS_KEY "pare.preprocess"
-#define TEXT_LIMIT ((size_t)1 << 20)
 /* Weights, and room for what describes them. */
-#define GRAPH_LIMIT (2 * (size_t)LAYER_PARAMETER_LIMIT * sizeof(float))
+#define GRAPH_LIMIT (2 * (size_t)LAYER_WEIGHT_LIMIT * sizeof(float))
 
 pare_status recipe_input(layer_builder *b, const int64_t *dims, int32_t count) {
     pare_shape shape = {count + 1, {-1}};
@@ -30,9 +29,14 @@ pare_status recipe_output(layer_builder *b) {
     return pare_graph_add_output(b->graph, b->at) ? PARE_OK : pare_fail_memory(b->error, sizeof b->at);
 }
 
-pare_status recipe_classifier(layer_builder *b, double dropout, int64_t classes) {
+pare_status recipe_classifier(layer_builder *b, double dropout, int64_t classes, bool softmax) {
+    pare_node *node = NULL;
     PARE_TRY(layer_dropout(b, "dropout", dropout));
-    PARE_TRY(layer_gemm(b, "classifier", classes, true, LAYER_NO_ACTIVATION, "logits"));
+    PARE_TRY(layer_gemm(b, "classifier", classes, true, LAYER_NO_ACTIVATION, softmax ? NULL : "logits"));
+    if (softmax) {
+        PARE_TRY(layer_append(b, "Softmax", "softmax", &b->at, 1, "probabilities", &node));
+        PARE_TRY(layer_infer(b, node));
+    }
     return recipe_output(b);
 }
 
@@ -65,13 +69,12 @@ static pare_status keep_preprocess(const recipe_reader *reader, json_t *recipe, 
         return recipe_wrong(reader, recipe, "preprocess", "a preprocessing record (an object)");
     }
     char *text = json_dumps(record, JSON_COMPACT);
-    pare_status status = text != NULL ? pare_preprocess_parse(text, reader->origin, &preprocess, reader->error)
-                                      : pare_fail_memory(reader->error, TEXT_LIMIT);
+    pare_status status = text != NULL ? pare_preprocess_parse(text, "\"preprocess\"", &preprocess, reader->error)
+                                      : pare_fail_memory(reader->error, RECIPE_JSON_MAX);
     if (status == PARE_OK && preprocess.layout == PARE_ORDER_NHWC && graph->inputs[0]->shape.rank == 4) {
         status = pare_fail(reader->error, PARE_BAD_INPUT,
-                           "%s: preprocessing \"layout\": expected \"NCHW\", for this network reads channels, height, "
-                           "width, found \"NHWC\"",
-                           reader->origin);
+                           "\"preprocess\": expected \"layout\" \"NCHW\", for this network reads channels, height, "
+                           "width, found \"NHWC\"");
     }
     if (status == PARE_OK && !pare_graph_set_metadata(graph, PREPROCESS_KEY, text)) {
         status = pare_fail_memory(reader->error, strlen(text));
@@ -93,30 +96,33 @@ static pare_status keep_texts(const recipe_reader *reader, json_t *recipe, const
     return graph->doc != NULL ? PARE_OK : pare_fail_memory(reader->error, strlen(text));
 }
 
+static void fill_report(const layer_builder *b, const recipe_family *family, pare_recipe_report *report) {
+    *report = (pare_recipe_report){.family = family->name, .parameters = b->weights - b->statistics};
+    for (const pare_node *node = b->graph->first; node != NULL; node = node->next) {
+        report->macs += node->op->macs != NULL ? node->op->macs(node) : 0;
+    }
+}
+
 static pare_status build_fields(const recipe_reader *reader, json_t *recipe, const recipe_family *family, void *fields,
-                                uint64_t seed, pare_graph *graph) {
+                                uint64_t seed, pare_graph *graph, pare_recipe_report *report) {
     layer_builder builder = {.graph = graph, .error = reader->error};
     pare_random_seed(&builder.random, seed);
+    graph->keep_dropout = true;
     PARE_TRY(recipe_read(reader, recipe, &family->table, common_fields, fields));
     PARE_TRY(keep_texts(reader, recipe, family, graph));
-    pare_status status = family->build(&builder, fields, reader, recipe);
-    if (status == PARE_OK) {
-        status = pare_graph_infer(graph, reader->error);
+    PARE_TRY(family->build(&builder, fields, reader, recipe));
+    PARE_TRY(pare_graph_infer(graph, reader->error));
+    PARE_TRY(pare_graph_check(graph, reader->error));
+    if (report != NULL) {
+        fill_report(&builder, family, report);
     }
-    if (status == PARE_OK) {
-        status = pare_graph_check(graph, reader->error);
-    }
-    if (status != PARE_OK && reader->error != NULL &&
-        strncmp(reader->error->message, reader->origin, strlen(reader->origin)) != 0) {
-        pare_error_prefix(reader->error, "%s: ", reader->origin);
-    }
-    PARE_TRY(status);
     return keep_preprocess(reader, recipe, graph);
 }
 
-static pare_status build(const recipe_reader *reader, json_t *recipe, uint64_t seed, pare_graph **graph) {
+static pare_status build(const recipe_reader *reader, json_t *recipe, uint64_t seed, pare_graph **graph,
+                         pare_recipe_report *report) {
     if (!json_is_object(recipe)) {
-        return pare_fail(reader->error, PARE_BAD_INPUT, "%s: expected a JSON object with a \"family\"", reader->origin);
+        return pare_fail(reader->error, PARE_BAD_INPUT, "expected a JSON object with a \"family\"");
     }
     const recipe_family *family = find_family(json_string_value(json_object_get(recipe, "family")));
     if (family == NULL) {
@@ -129,7 +135,7 @@ static pare_status build(const recipe_reader *reader, json_t *recipe, uint64_t s
     pare_graph *made = NULL;
     pare_status status = pare_graph_create(GRAPH_LIMIT, &made, reader->error);
     if (status == PARE_OK) {
-        status = build_fields(reader, recipe, family, fields, seed, made);
+        status = build_fields(reader, recipe, family, fields, seed, made, report);
     }
     pare_free(fields);
     if (status != PARE_OK) {
@@ -141,20 +147,17 @@ static pare_status build(const recipe_reader *reader, json_t *recipe, uint64_t s
 }
 
 pare_status pare_recipe_build(const char *json, const char *origin, uint64_t seed, pare_graph **graph,
-                              pare_error *error) {
-    recipe_reader reader = {.origin = origin, .at = "", .error = error};
-    json_error_t found;
+                              pare_recipe_report *report, pare_error *error) {
+    recipe_reader reader = {.at = "", .error = error};
+    json_t *recipe = NULL;
     *graph = NULL;
-    if (strnlen(json, TEXT_LIMIT + 1) > TEXT_LIMIT) {
-        return pare_fail(error, PARE_LIMIT, "%s: expected a recipe of at most %zu bytes, found more", origin,
-                         TEXT_LIMIT);
+    pare_status status = recipe_parse(json, strnlen(json, RECIPE_JSON_MAX + 1), &recipe, error);
+    if (status == PARE_OK) {
+        status = build(&reader, recipe, seed, graph, report);
     }
-    json_t *recipe = json_loads(json, JSON_REJECT_DUPLICATES, &found);
-    if (recipe == NULL) {
-        return pare_fail(error, PARE_BAD_INPUT, "%s: expected a recipe in JSON: line %d, column %d: %s", origin,
-                         found.line, found.column, found.text);
-    }
-    pare_status status = build(&reader, recipe, seed, graph);
     json_decref(recipe);
+    if (status != PARE_OK) {
+        pare_error_prefix(error, "%s: ", origin);
+    }
     return status;
 }

@@ -25,8 +25,8 @@ extern const recipe_family *const recipe_families[];
 pare_status recipe_input(layer_builder *b, const int64_t *dims, int32_t count);
 /* `at` leaves the network. */
 pare_status recipe_output(layer_builder *b);
-/* Dropout, then the Gemm "classifier" whose result is the output "logits". */
-pare_status recipe_classifier(layer_builder *b, double dropout, int64_t classes);
+/* Dropout, then the Gemm "classifier": the output "logits", or with `softmax` "probabilities". */
+pare_status recipe_classifier(layer_builder *b, double dropout, int64_t classes, bool softmax);
 
 /* Rows that most tables have; `type` is the table's struct. */
 #define RECIPE_INPUT_ROW(type)                                                                                         \
@@ -44,6 +44,8 @@ pare_status recipe_classifier(layer_builder *b, double dropout, int64_t classes)
     { .name = #member, .kind = RECIPE_FLAG, .offset = offsetof(type, member), .help = text }
 #define RECIPE_CHOICE_ROW(type, member, list, text)                                                                    \
     { .name = #member, .kind = RECIPE_CHOICE, .offset = offsetof(type, member), .choices = list, .help = text }
+#define RECIPE_SOFTMAX_ROW(type)                                                                                       \
+    RECIPE_FLAG_ROW(type, softmax, "the output is probabilities instead of logits, which losses want")
 #define RECIPE_ACTIVATION_ROW(type) RECIPE_CHOICE_ROW(type, activation, layer_activations, "after each layer")
 #define RECIPE_BATCHNORM_ROW(type) RECIPE_FLAG_ROW(type, batchnorm, "BatchNormalization instead of biases")
 #define RECIPE_DROPOUT_ROW(type, text)                                                                                 \

@@ -38,8 +38,8 @@ const char *recipe_field_expects(const recipe_field *field, char *text, size_t s
 
 pare_status recipe_wrong(const recipe_reader *reader, json_t *object, const char *name, const char *expected) {
     char *found = json_dumps(json_object_get(object, name), JSON_ENCODE_ANY | JSON_COMPACT);
-    pare_status status = pare_fail(reader->error, PARE_BAD_INPUT, "%s: %s\"%s\": expected %s, found %.100s",
-                                   reader->origin, reader->at, name, expected, found != NULL ? found : "nothing");
+    pare_status status = pare_fail(reader->error, PARE_BAD_INPUT, "%s\"%s\": expected %s, found %.100s", reader->at,
+                                   name, expected, found != NULL ? found : "nothing");
     free(found);
     return status;
 }
@@ -93,11 +93,10 @@ static pare_status read_objects(const recipe_reader *reader, json_t *object, con
     for (size_t i = 0; i < count; i++) {
         char at[80];
         snprintf(at, sizeof at, "\"%s\"[%zu]: ", field->name, i);
-        recipe_reader inner = {reader->origin, at, reader->error};
+        recipe_reader inner = {at, reader->error};
         json_t *item = json_array_get(list, i);
         if (!json_is_object(item)) {
-            return pare_fail(reader->error, PARE_BAD_INPUT, "%s: %sexpected an object, found another type",
-                             reader->origin, at);
+            return pare_fail(reader->error, PARE_BAD_INPUT, "%sexpected an object, found another type", at);
         }
         PARE_TRY(recipe_read(&inner, item, field->items, NULL, target + field->offset + i * field->items->size));
     }
@@ -167,8 +166,8 @@ static pare_status check_keys(const recipe_reader *reader, json_t *object, const
         for (size_t i = 0; common != NULL && common[i] != NULL && used < sizeof known; i++) {
             used += (size_t)snprintf(known + used, sizeof known - used, ", %s", common[i]);
         }
-        return pare_fail(reader->error, PARE_BAD_INPUT, "%s: %sunknown field \"%.100s\": expected one of %s",
-                         reader->origin, reader->at, key, known);
+        return pare_fail(reader->error, PARE_BAD_INPUT, "%sunknown field \"%.100s\": expected one of %s", reader->at,
+                         key, known);
     }
     return PARE_OK;
 }

@@ -9,6 +9,7 @@
 
 #define RECIPE_SIZES_MAX 64
 #define RECIPE_TEXT_MAX 1000
+#define RECIPE_JSON_MAX ((size_t)1 << 20)
 
 typedef enum recipe_kind {
     RECIPE_WHOLE,  /* int64_t, low to high */
@@ -46,8 +47,7 @@ typedef struct recipe_table {
 } recipe_table;
 
 typedef struct recipe_reader {
-    const char *origin; /* names the recipe in messages */
-    const char *at;     /* "" or "\"blocks\"[2]: " */
+    const char *at; /* where the object lies: "" or "\"blocks\"[2]: " */
     pare_error *error;
 } recipe_reader;
 
@@ -58,6 +58,10 @@ pare_status recipe_read(const recipe_reader *reader, json_t *object, const recip
                         const char *const *common, void *target);
 /* "expected ..., found ..." for the field `name` of the object; returns PARE_BAD_INPUT. */
 pare_status recipe_wrong(const recipe_reader *reader, json_t *object, const char *name, const char *expected);
+
+/* The JSON value of a recipe's text, to be released with json_decref. PARE_BAD_INPUT where it is none, has a key twice
+ * or holds a NUL; PARE_LIMIT over RECIPE_JSON_MAX bytes. */
+pare_status recipe_parse(const char *text, size_t bytes, json_t **recipe, pare_error *error);
 
 /* What the field takes: "a whole number from 1 to 64". Writes into `text`; returns `text`. */
 const char *recipe_field_expects(const recipe_field *field, char *text, size_t size);

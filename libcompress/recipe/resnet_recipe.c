@@ -9,7 +9,7 @@ typedef struct resnet {
     int64_t depth, width, kernel, classes;
     recipe_sizes input;
     int activation, shortcut;
-    bool batchnorm, zero_init_residual;
+    bool softmax, batchnorm, zero_init_residual;
     double dropout;
 } resnet;
 
@@ -23,6 +23,7 @@ static const recipe_field fields_of_resnet[] = {
     RECIPE_WHOLE_ROW(resnet, width, 1, 1024, "channels of the first stage; the others have 2 and 4 times as many"),
     RECIPE_WHOLE_ROW(resnet, kernel, 1, 15, "of the convolutions, odd"),
     RECIPE_CLASSES_ROW(resnet),
+    RECIPE_SOFTMAX_ROW(resnet),
     RECIPE_INPUT_ROW(resnet),
     RECIPE_ACTIVATION_ROW(resnet),
     RECIPE_CHOICE_ROW(resnet, shortcut, shortcuts,
@@ -116,7 +117,7 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
         }
     }
     PARE_TRY(layer_global_pool(b));
-    return recipe_classifier(b, r->dropout, r->classes);
+    return recipe_classifier(b, r->dropout, r->classes, r->softmax);
 }
 
 const recipe_family recipe_resnet = {

@@ -11,6 +11,7 @@
 typedef struct transformer {
     int64_t vocabulary, features, sequence, layers, heads, width, ffn, classes;
     int activation, norm;
+    bool softmax;
     double dropout;
 } transformer;
 
@@ -28,6 +29,7 @@ static const recipe_field fields_of_transformer[] = {
     RECIPE_WHOLE_ROW(transformer, width, 1, 16384, "of a token's vector"),
     RECIPE_WHOLE_ROW(transformer, ffn, 1, 65536, "hidden units of the feed-forward part"),
     RECIPE_CLASSES_ROW(transformer),
+    RECIPE_SOFTMAX_ROW(transformer),
     RECIPE_CHOICE_ROW(transformer, activation, layer_activations, "of the feed-forward part"),
     RECIPE_CHOICE_ROW(transformer, norm, norms, "LayerNormalization before or after each part"),
     RECIPE_DROPOUT_ROW(transformer, "of the embedding, of each part, and before the classifier"),
@@ -201,7 +203,7 @@ static pare_status build(layer_builder *b, const void *fields, const recipe_read
     }
     PARE_TRY(t->norm == NORM_BEFORE ? append_norm(b, "norm") : PARE_OK);
     PARE_TRY(append_mean(b));
-    return recipe_classifier(b, t->dropout, t->classes);
+    return recipe_classifier(b, t->dropout, t->classes, t->softmax);
 }
 
 const recipe_family recipe_transformer = {

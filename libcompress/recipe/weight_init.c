@@ -8,20 +8,13 @@ void weight_init_normal(pare_random *random, float *weights, size_t count, doubl
     }
 }
 
-static void fill_uniform(pare_random *random, float *weights, size_t count, double bound) {
-    for (size_t i = 0; i < count; i++) {
-        weights[i] = (float)(bound * (2.0 * pare_random_unit(random) - 1.0));
-    }
-}
-
-void weight_init_he(pare_random *random, float *weights, size_t count, double fan_out, double slope) {
-    weight_init_normal(random, weights, count, sqrt(2.0 / ((1.0 + slope * slope) * fan_out)));
+void weight_init_he(pare_random *random, float *weights, size_t count, double fan_in, double slope) {
+    weight_init_normal(random, weights, count, sqrt(2.0 / ((1.0 + slope * slope) * fan_in)));
 }
 
 void weight_init_glorot(pare_random *random, float *weights, size_t count, double fan_in, double fan_out) {
-    fill_uniform(random, weights, count, sqrt(6.0 / (fan_in + fan_out)));
-}
-
-void weight_init_linear(pare_random *random, float *weights, size_t count, double fan_in) {
-    fill_uniform(random, weights, count, sqrt(1.0 / fan_in));
+    double bound = sqrt(6.0 / (fan_in + fan_out));
+    for (size_t i = 0; i < count; i++) {
+        weights[i] = (float)(bound * (2.0 * pare_random_unit(random) - 1.0));
+    }
 }

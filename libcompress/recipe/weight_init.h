@@ -6,13 +6,11 @@
 
 #include "pare/random.h"
 
-/* Normal, variance 2 / ((1 + slope²) fan_out) (He 2015, eq. 14 and 15): keeps the gradients' variance through a ReLU
+/* Normal, variance 2 / ((1 + slope²) fan_in) (He 2015, eq. 10 and 15): keeps the activations' variance through a ReLU
  * whose negative side has `slope`. */
-void weight_init_he(pare_random *random, float *weights, size_t count, double fan_out, double slope);
+void weight_init_he(pare_random *random, float *weights, size_t count, double fan_in, double slope);
 /* Uniform, variance 2 / (fan_in + fan_out) (Glorot 2010, eq. 16): for tanh, sigmoid, and no activation at all. */
 void weight_init_glorot(pare_random *random, float *weights, size_t count, double fan_in, double fan_out);
-/* Uniform in ±1 / sqrt(fan_in): what PyTorch's Linear starts from, weights and biases. */
-void weight_init_linear(pare_random *random, float *weights, size_t count, double fan_in);
 /* Normal with this deviation. */
 void weight_init_normal(pare_random *random, float *weights, size_t count, double deviation);
 
