@@ -17,6 +17,8 @@ static const struct {
     {"quantize", "post-training quantization to QDQ ONNX"},
     {"build", "a fresh network from a recipe, to be trained"},
     {"student", "a smaller network from a teacher's: fewer channels, fewer blocks"},
+    {"train", "fine-tunes a network, or trains a fresh one"},
+    {"distill", "trains a student with a teacher"},
     {"emit", "the compact .pare binary"},
     {"run", "executes a model on .npy tensors"},
     {"bench", "latency and memory on this machine"},
