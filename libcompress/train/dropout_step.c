@@ -1,6 +1,8 @@
 /* Dropout (Srivastava et al. 2014), scaled while training. The mask is a function
  * of the run's seed, the number of the training step and the element, so it is
- * never stored: the way back draws it again. */
+ * never stored: the way back draws it again. The elements of several ranks are
+ * counted on, so that each has the mask that its samples have where one process
+ * trains on the whole batch (if oneDNN lays both out alike, the batch outermost). */
 #include "train/tape_internal.h"
 #include "train/tape_plan.h"
 #include "train/tape_steps.h"
@@ -27,10 +29,11 @@ static pare_status run_dropout(void *context, void *const *pointers) {
     float *to = pointers[1];
     float scale = 1.0F / (1.0F - d->ratio);
     uint64_t key = mix(mix(d->tape->seed + d->stream) + d->tape->step_number);
+    size_t first = d->tape->ranks.rank * d->floats;
     uint64_t threshold = (uint64_t)((double)d->ratio * 4294967296.0);
 #pragma omp parallel for schedule(static) if (d->floats > 16384)
     for (size_t i = 0; i < d->floats; i++) {
-        to[i] = (mix(key + i) >> 32) < threshold ? 0.0F : from[i] * scale;
+        to[i] = (mix(key + first + i) >> 32) < threshold ? 0.0F : from[i] * scale;
     }
     return PARE_OK;
 }

@@ -23,34 +23,37 @@ static pare_status run_loss(void *context, void *const *pointers) {
     const float *x = pointers[0], *t = pointers[1];
     float *g = pointers[2];
     const void *extra = p->has_extra ? pointers[3] : NULL;
+    double scale = a->scale != NULL ? *a->scale : 1.0;
+    float weight = (float)((double)a->weight * scale);
     memset(g, 0, p->samples * p->width * sizeof *g);
     switch (a->kind) {
     case TAPE_LOSS_CROSS_ENTROPY:
-        p->value = pare_loss_cross_entropy(x, t, extra, p->samples, p->width, a->weight, g);
+        p->value = pare_loss_cross_entropy(x, t, extra, p->samples, p->width, weight, g);
         break;
     case TAPE_LOSS_MSE:
-        p->value = pare_loss_mse(x, t, p->samples, p->width, a->weight, g);
+        p->value = pare_loss_mse(x, t, p->samples, p->width, weight, g);
         break;
     case TAPE_LOSS_L1:
-        p->value = pare_loss_l1(x, t, p->samples, p->width, a->weight, g);
+        p->value = pare_loss_l1(x, t, p->samples, p->width, weight, g);
         break;
     case TAPE_LOSS_HUBER:
-        p->value = pare_loss_huber(x, t, p->samples, p->width, a->delta, a->weight, g);
+        p->value = pare_loss_huber(x, t, p->samples, p->width, a->delta, weight, g);
         break;
     case TAPE_LOSS_BINARY_CROSS_ENTROPY:
-        p->value = pare_loss_binary_cross_entropy(x, t, p->samples, p->width, a->weight, g);
+        p->value = pare_loss_binary_cross_entropy(x, t, p->samples, p->width, weight, g);
         break;
     case TAPE_LOSS_LOGITS:
-        p->value = pare_loss_distill_logits(x, t, p->samples, p->width, a->temperature, a->weight, g);
+        p->value = pare_loss_distill_logits(x, t, p->samples, p->width, a->temperature, weight, g);
         break;
     case TAPE_LOSS_DECOUPLED:
         p->value = pare_loss_distill_decoupled(x, t, extra, p->samples, p->width, a->temperature, a->alpha, a->beta,
-                                               a->weight, g);
+                                               weight, g);
         break;
     case TAPE_LOSS_ATTENTION:
-        p->value = pare_loss_attention(x, p->channels, t, p->teacher, p->samples, p->positions, a->weight, g);
+        p->value = pare_loss_attention(x, p->channels, t, p->teacher, p->samples, p->positions, weight, g);
         break;
     }
+    p->value *= scale;
     return PARE_OK;
 }
 

@@ -29,6 +29,13 @@ typedef enum tape_role {
     TAPE_PARAMETER  /* trained */
 } tape_role;
 
+/* Where a batch is spread over several processes, each with a tape of its own. */
+typedef struct tape_ranks {
+    size_t rank, count; /* count 0 or 1: alone */
+    /* all [count × bytes]: the `own` of each rank (train/ranks.h); every rank runs the same actions */
+    pare_status (*gather)(const void *own, size_t bytes, void *all, pare_error *error);
+} tape_ranks;
+
 #define TAPE_COPIES 4
 
 typedef struct tape_tensor {

@@ -54,6 +54,7 @@ struct pare_tape {
     bool freeze_batch_norm; /* running statistics stay, and are what training uses */
     uint64_t step_number;   /* of the run that is going on */
     uint64_t seed;
+    tape_ranks ranks;
     void *block; /* the planned memory */
     size_t block_bytes;
     pare_status failed; /* recording ran out of memory: reported at the end of the node */

@@ -20,6 +20,7 @@ typedef struct tape_loss_attrs {
     float weight; /* of this loss in the sum */
     float delta;  /* Huber */
     float temperature, alpha, beta;
+    const double *scale; /* times this, read in each step; NULL: 1 */
 } tape_loss_attrs;
 
 /* An input that the graph does not have: targets, a teacher's outputs. `name` must outlive the tape. */

@@ -97,6 +97,10 @@ void tape_freeze(pare_tape *tape, const char *const *patterns, size_t count, boo
     tape->freeze_batch_norm = batch_norm;
 }
 
+void tape_spread(pare_tape *tape, const tape_ranks *ranks) {
+    tape->ranks = *ranks;
+}
+
 static bool holds_not_finite(const float *data, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (!isfinite(data[i])) {
@@ -107,20 +111,21 @@ static bool holds_not_finite(const float *data, size_t count) {
 }
 
 const pare_node *tape_find_not_finite(pare_tape *tape) {
+    const pare_node *found = NULL;
     for (uint32_t i = 0; i < tape->forward_actions; i++) {
         const tape_action *action = &tape->actions[i];
         if (action->run(action->context, action->pointers) != PARE_OK) {
             return NULL;
         }
-        for (uint32_t k = 0; k < action->count; k++) {
+        for (uint32_t k = 0; found == NULL && k < action->count; k++) {
             const tape_memory *memory = &tape->memories[action->buffers[k]];
             if (memory->is_value && action->step != NULL && action->step->node != NULL &&
                 holds_not_finite(action->pointers[k], memory->bytes / sizeof(float))) {
-                return action->step->node;
+                found = action->step->node;
             }
         }
     }
-    return NULL;
+    return found;
 }
 
 static pare_status store_list(pare_tape *tape, const tape_parameter *list, uint32_t count, const float *flat,

@@ -24,8 +24,10 @@ pare_status tape_store(pare_tape *tape, const float *values, const float *runnin
 /* Patterns of node names whose constants stay as they are (not copied); with `batch_norm` running statistics stay,
  * and are what training uses. Before recording. */
 void tape_freeze(pare_tape *tape, const char *const *patterns, size_t count, bool batch_norm);
+/* The batch is that of one of several processes. Before recording. */
+void tape_spread(pare_tape *tape, const tape_ranks *ranks);
 /* After a forward pass whose loss is not finite: the first node with an output that is not, NULL where there is none.
- * Runs forwards again. */
+ * Runs forwards again, to the end: other ranks may be waiting. */
 const pare_node *tape_find_not_finite(pare_tape *tape);
 
 #endif

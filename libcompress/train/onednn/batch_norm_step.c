@@ -1,8 +1,8 @@
 /* Batch normalization (Ioffe and Szegedy 2015) over axis 1, with the batch's
- * statistics while training, or with the running ones where it is frozen. A
+ * statistics while training (those of all ranks' parts of it), or with the running ones where it is frozen. A
  * Relu that alone reads the result runs inside the primitive. */
-#include "train/onednn/tape_onednn.h"
-
+#include "train/onednn/batch_norm_ranks.h"
+#include "train/tape_internal.h"
 #include "train/tape_steps.h"
 
 typedef struct batch_norm_attrs {
@@ -18,7 +18,18 @@ typedef struct batch_norm_plan {
     tape_place x;
     uint32_t mean, variance, workspace;
     bool fused;
+    bool spread; /* over several ranks */
 } batch_norm_plan;
+
+static batch_norm_part part_of(const pare_tape *tape, const tape_step *step, const batch_norm_plan *plan) {
+    const batch_norm_attrs *attrs = step->attrs;
+    return (batch_norm_part){plan->x,
+                             &tape_tensor_at(tape, step->inputs[BN_X])->shape,
+                             tape_tensor_at(tape, step->inputs[BN_SCALE])->elements,
+                             plan->mean,
+                             plan->variance,
+                             attrs->epsilon};
+}
 
 typedef struct running_context {
     size_t channels;
@@ -48,6 +59,7 @@ static pare_status emit_running(pare_tape *tape, const tape_step *step, const ba
     }
     tape_place mean, variance;
     size_t channels = tape_tensor_at(tape, step->inputs[BN_SCALE])->elements, samples = x->elements / channels;
+    samples *= plan->spread ? tape->ranks.count : 1;
     *r = (running_context){channels, attrs->momentum, samples > 1 ? (float)samples / (float)(samples - 1) : 1.0F};
     PARE_TRY(tape_value_as(tape, step->inputs[BN_MEAN], NULL, &mean, error));
     PARE_TRY(tape_value_as(tape, step->inputs[BN_VARIANCE], NULL, &variance, error));
@@ -58,7 +70,7 @@ static pare_status emit_running(pare_tape *tape, const tape_step *step, const ba
 static unsigned flags_of(const tape_step *step, const batch_norm_plan *plan) {
     const batch_norm_attrs *attrs = step->attrs;
     unsigned flags = dnnl_use_scale | dnnl_use_shift;
-    flags |= attrs->frozen ? dnnl_use_global_stats : 0U;
+    flags |= attrs->frozen || plan->spread ? dnnl_use_global_stats : 0U;
     return flags | (plan->fused ? dnnl_fuse_norm_relu : 0U);
 }
 
@@ -111,6 +123,7 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
     }
     step->plan = plan;
     plan->fused = tape_absorb_relu(tape, step->outputs[0]);
+    plan->spread = !attrs->frozen && tape->ranks.count > 1;
     PARE_TRY(tape_value(tape, step->inputs[BN_X], &plan->x, error));
     dnnl_memory_desc_t desc = tape_onednn_desc(&plan->x, shape);
     dnnl_batch_normalization_desc_t op;
@@ -125,6 +138,10 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
     tape_place y;
     PARE_TRY(place_statistics(tape, step, plan, error));
     PARE_TRY(tape_new_value(tape, step->outputs[0], plan->x.layout, &y, error));
+    if (plan->spread) {
+        batch_norm_part part = part_of(tape, step, plan);
+        PARE_TRY(batch_norm_ranks_statistics(tape, step, &part, &y, error));
+    }
     tape_onednn_arg args[8];
     size_t count = 0;
     PARE_TRY(common_args(tape, step, plan, args, &count, error));
@@ -165,6 +182,10 @@ static pare_status batch_norm_backward(pare_tape *tape, tape_step *step, pare_er
     args[count++] = (tape_onednn_arg){DNNL_ARG_DIFF_SCALE, dscale.buffer, args[1].desc};
     args[count++] = (tape_onednn_arg){DNNL_ARG_DIFF_SHIFT, dbias.buffer, args[1].desc};
     PARE_TRY(tape_onednn_emit(tape, step, primitive, args, count, error));
+    if (plan->spread) {
+        batch_norm_part part = part_of(tape, step, plan);
+        PARE_TRY(batch_norm_ranks_correct(tape, step, &part, args[3].buffer, dscale.buffer, dbias.buffer, &dx, error));
+    }
     PARE_TRY(contribute_if_wanted(tape, step->inputs[BN_X], &dx, error));
     PARE_TRY(contribute_if_wanted(tape, step->inputs[BN_SCALE], &dscale, error));
     return contribute_if_wanted(tape, step->inputs[BN_BIAS], &dbias, error);
