@@ -37,5 +37,8 @@ pare_status pare_checkpoint_check(const pare_checkpoint_identity *identity, cons
  * Pare are one of them. */
 pare_status pare_checkpoint_compare(const char *path, const pare_checkpoint_identity *saved, const char *saved_tool,
                                     const pare_checkpoint_identity *run, pare_error *error);
+/* ... between rank 0 and this rank of one run, whose machines, threads and instruction sets may differ. */
+pare_status pare_checkpoint_compare_ranks(const pare_checkpoint_identity *first, const pare_checkpoint_identity *own,
+                                          pare_error *error);
 
 #endif

@@ -12,6 +12,7 @@
 enum { ROOM = 640, VALUE = 72, DEPTH = 4 };
 
 typedef struct differences {
+    const char *there, *here; /* what has the one value, and the other */
     char text[ROOM];
     size_t used, count, left_out;
 } differences;
@@ -24,8 +25,8 @@ static const char *shorten(const char *text, char out[VALUE + 8]) {
 
 static void add(differences *d, const char *name, const char *saved, const char *now) {
     char text[ROOM], field[VALUE + 8], before[VALUE + 8], after[VALUE + 8];
-    int length = snprintf(text, sizeof text, "%s%s: saved %s, this run has %s", d->count > 0 ? "; " : "",
-                          shorten(name, field), shorten(saved, before), shorten(now, after));
+    int length = snprintf(text, sizeof text, "%s%s: %s %s, %s %s", d->count > 0 ? "; " : "", shorten(name, field),
+                          d->there, shorten(saved, before), d->here, shorten(now, after));
     d->count++;
     if (length < 0 || (size_t)length >= sizeof d->text - d->used) {
         d->left_out++;
@@ -137,29 +138,50 @@ static void compare_options(differences *d, const char *saved, const char *now) 
     json_decref(after);
 }
 
+/* What two runs on whatever machines must have in common. */
+static void compare_runs(differences *d, const pare_checkpoint_identity *saved, const pare_checkpoint_identity *run) {
+    compare_hash(d, "model", saved->model_hash, run->model_hash, 16, false);
+    compare_hash(d, "teacher", saved->teacher_hash, run->teacher_hash, 16, true);
+    compare_hash(d, "data set", saved->dataset_crc, run->dataset_crc, 8, false);
+    compare_hash(d, "validation set", saved->validation_crc, run->validation_crc, 8, true);
+    compare_number(d, "samples", saved->samples, run->samples);
+    compare_number(d, "seed", saved->seed, run->seed);
+    compare_signed(d, "optimizer", saved->optimizer, run->optimizer);
+    compare_options(d, saved->options, checkpoint_text(run->options));
+}
+
+static const char *text_of_rest(const differences *d, char rest[48]) {
+    rest[0] = '\0';
+    if (d->left_out > 0) {
+        snprintf(rest, 48, "; and %zu more", d->left_out);
+    }
+    return rest;
+}
+
 pare_status pare_checkpoint_compare(const char *path, const pare_checkpoint_identity *saved, const char *saved_tool,
                                     const pare_checkpoint_identity *run, pare_error *error) {
-    differences d = {.count = 0};
-    compare_hash(&d, "model", saved->model_hash, run->model_hash, 16, false);
-    compare_hash(&d, "teacher", saved->teacher_hash, run->teacher_hash, 16, true);
-    compare_hash(&d, "data set", saved->dataset_crc, run->dataset_crc, 8, false);
-    compare_hash(&d, "validation set", saved->validation_crc, run->validation_crc, 8, true);
-    compare_number(&d, "samples", saved->samples, run->samples);
-    compare_number(&d, "seed", saved->seed, run->seed);
+    differences d = {.there = "saved", .here = "this run has"};
+    char rest[48];
+    compare_runs(&d, saved, run);
     compare_signed(&d, "threads", saved->threads, run->threads);
     compare_signed(&d, "ranks", saved->ranks, run->ranks);
-    compare_signed(&d, "optimizer", saved->optimizer, run->optimizer);
     compare_text(&d, "version of Pare", saved_tool, pare_version());
     compare_text(&d, "backend", saved->backend, checkpoint_text(run->backend));
     compare_text(&d, "instruction set", saved->isa, checkpoint_text(run->isa));
-    compare_options(&d, saved->options, checkpoint_text(run->options));
-    if (d.count == 0) {
-        return PARE_OK;
-    }
-    char rest[48] = "";
-    if (d.left_out > 0) {
-        snprintf(rest, sizeof rest, "; and %zu more", d.left_out);
-    }
-    return pare_fail(error, PARE_USAGE, "%s: expected a checkpoint of this run, found %zu difference%s: %s%s", path,
-                     d.count, d.count == 1 ? "" : "s", d.text, rest);
+    return d.count == 0
+               ? PARE_OK
+               : pare_fail(error, PARE_USAGE, "%s: expected a checkpoint of this run, found %zu difference%s: %s%s",
+                           path, d.count, d.count == 1 ? "" : "s", d.text, text_of_rest(&d, rest));
+}
+
+pare_status pare_checkpoint_compare_ranks(const pare_checkpoint_identity *first, const pare_checkpoint_identity *own,
+                                          pare_error *error) {
+    differences d = {.there = "rank 0 has", .here = "this rank has"};
+    char rest[48];
+    compare_runs(&d, first, own);
+    return d.count == 0 ? PARE_OK
+                        : pare_fail(error, PARE_USAGE,
+                                    "expected every rank to train the same model on the same data with the same "
+                                    "options, found %zu difference%s: %s%s",
+                                    d.count, d.count == 1 ? "" : "s", d.text, text_of_rest(&d, rest));
 }

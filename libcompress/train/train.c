@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "train/ranks.h"
 #include "train/tape_internal.h"
 #include "train/tape_record.h"
 #include "train/trainer.h"
@@ -20,9 +21,14 @@ static double seconds_now(void) {
 /* --- set-up ---------------------------------------------------------------------------- */
 
 static pare_status check_options(const pare_train_options *o, pare_error *error) {
+    size_t ranks = pare_ranks_count();
     if (o->epochs == 0 || o->batch == 0) {
         return pare_fail(error, PARE_USAGE, "expected at least one epoch and one sample a batch, found %llu and %zu",
                          (unsigned long long)o->epochs, o->batch);
+    }
+    if (o->batch % ranks != 0) {
+        return pare_fail(error, PARE_USAGE, "expected a batch that %zu ranks can share evenly, found %zu samples",
+                         ranks, o->batch);
     }
     if (!(o->ema >= 0.0 && o->ema < 1.0) || !(o->loss.label_smoothing >= 0.0 && o->loss.label_smoothing < 1.0)) {
         return pare_fail(error, PARE_USAGE, "expected ema and label smoothing of at least 0 and below 1, found %g, %g",
@@ -67,10 +73,11 @@ static pare_status open_loader(trainer *t, pare_error *error) {
                                   .input = sample_shape(t->graph),
                                   .dtype = t->graph->inputs[0]->dtype,
                                   .augment = o->augment,
-                                  .batch = o->batch,
+                                  .batch = t->batch,
                                   .seed = o->seed,
                                   .shuffle = true,
-                                  .ranks = 1};
+                                  .rank = pare_ranks_rank(),
+                                  .ranks = pare_ranks_count()};
     return pare_loader_create(t->data, &loader, &t->loader, error);
 }
 
@@ -96,17 +103,29 @@ static pare_status plan_course(trainer *t, pare_error *error) {
 
 static pare_status record_network(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
-    PARE_TRY(tape_create(t->graph, (int64_t)o->batch, o->seed, &t->tape, error));
+    tape_ranks ranks = {.rank = pare_ranks_rank(), .count = pare_ranks_count(), .gather = ranks_gather};
+    PARE_TRY(tape_create(t->graph, (int64_t)t->batch, o->seed, &t->tape, error));
+    tape_spread(t->tape, &ranks);
     tape_freeze(t->tape, o->freeze, o->freeze_count, o->freeze_batch_norm);
     PARE_TRY(tape_record_graph(t->tape, error));
     t->input = tape_find(t->tape, t->graph->inputs[0]);
-    if (o->distill != NULL) {
-        pare_shape shape = sample_shape(t->graph);
-        PARE_TRY(teacher_create(o->distill, o->preprocess, t->data, &shape, o->batch, o->threads, &t->teacher, error));
-    }
-    PARE_TRY(trainer_add_losses(t, error));
-    PARE_TRY(tape_allocate(t->tape, error));
-    return tape_plan(t->tape, error);
+    return PARE_OK;
+}
+
+static pare_status open_teacher(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    pare_shape shape = sample_shape(t->graph);
+    return o->distill == NULL
+               ? PARE_OK
+               : teacher_create(o->distill, o->preprocess, t->data, &shape, t->batch, o->threads, &t->teacher, error);
+}
+
+/* A cache is made by rank 0; where the others see its file, they read it. */
+static pare_status open_teachers(trainer *t, pare_error *error) {
+    const pare_distill_options *d = t->options->distill;
+    bool waits = d != NULL && d->cache != NULL && pare_ranks_rank() > 0;
+    PARE_TRY(pare_ranks_agree(waits ? PARE_OK : open_teacher(t, error), error));
+    return pare_ranks_agree(waits ? open_teacher(t, error) : PARE_OK, error);
 }
 
 /* Neighbours that are treated alike become one group. */
@@ -139,6 +158,12 @@ static pare_status copy_vector(const float *from, size_t count, float **to, pare
 
 static pare_status make_vectors(trainer *t, pare_error *error) {
     const pare_tape *tape = t->tape;
+    size_t exchanged = 0;
+    PARE_TRY(ranks_average_scratch(tape->flat_count, &exchanged, error));
+    t->exchange = pare_alloc_zero(exchanged + 1, sizeof *t->exchange);
+    if (t->exchange == NULL) {
+        return pare_fail_memory(error, exchanged * sizeof *t->exchange);
+    }
     PARE_TRY(pare_optimizer_create(&t->options->optimizer, tape->flat_count, &t->optimizer, error));
     if (t->options->ema > 0) {
         PARE_TRY(copy_vector(tape->values, tape->flat_count, &t->average, error));
@@ -150,7 +175,7 @@ static pare_status make_vectors(trainer *t, pare_error *error) {
     return make_groups(t, error);
 }
 
-static pare_status set_up(trainer *t, pare_error *error) {
+static pare_status prepare(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
     PARE_TRY(check_options(o, error));
     PARE_TRY(check_network(t->graph, error));
@@ -158,20 +183,42 @@ static pare_status set_up(trainer *t, pare_error *error) {
     if (o->threads > 0) {
         omp_set_num_threads(o->threads);
     }
+    t->batch = o->batch / pare_ranks_count();
     PARE_TRY(plan_course(t, error));
-    PARE_TRY(record_network(t, error));
+    return record_network(t, error);
+}
+
+static pare_status complete(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    PARE_TRY(trainer_add_losses(t, error));
+    PARE_TRY(tape_allocate(t->tape, error));
+    PARE_TRY(tape_plan(t->tape, error));
     PARE_TRY(make_vectors(t, error));
     t->progress.best_metric = NAN;
-    if (o->checkpoint != NULL || o->resume != NULL) {
-        PARE_TRY(trainer_identify(t, error));
-    }
-    if (o->resume != NULL) {
-        PARE_TRY(trainer_load(t, o->resume, error));
-        t->first_step = t->progress.step;
-    }
+    return o->checkpoint != NULL || o->resume != NULL || pare_ranks_count() > 1 ? trainer_identify(t, error) : PARE_OK;
+}
+
+static pare_status start(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    bool loads = o->resume != NULL && pare_ranks_rank() == 0;
+    PARE_TRY(pare_ranks_agree(loads ? trainer_load(t, o->resume, error) : PARE_OK, error));
+    PARE_TRY(trainer_share_state(t, error));
+    t->first_step = t->progress.step;
     /* Last: from here on its thread reads the set. */
-    PARE_TRY(open_loader(t, error));
-    return pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
+    pare_status status = open_loader(t, error);
+    if (status == PARE_OK) {
+        status = pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
+    }
+    return pare_ranks_agree(status, error);
+}
+
+/* Whatever one rank alone may fail at ends in an agreement of all. */
+static pare_status set_up(trainer *t, pare_error *error) {
+    PARE_TRY(pare_ranks_agree(prepare(t, error), error));
+    PARE_TRY(open_teachers(t, error));
+    PARE_TRY(pare_ranks_agree(complete(t, error), error));
+    PARE_TRY(trainer_compare(t, error));
+    return start(t, error);
 }
 
 static void tear_down(trainer *t) {
@@ -183,6 +230,7 @@ static void tear_down(trainer *t) {
     pare_free(t->average);
     pare_free(t->best);
     pare_free(t->best_running);
+    pare_free(t->exchange);
     free(t->options_text);
 }
 
@@ -213,28 +261,35 @@ static pare_status fail_not_finite(trainer *t, const char *what, pare_error *err
     const char *weights = node == NULL ? parameter_not_finite(t->tape, t->tape->gradients) : NULL;
     const char *kept =
         t->options->checkpoint != NULL && t->progress.step > t->first_step ? "; the checkpoint before it is kept" : "";
-    return pare_fail(error, PARE_BAD_INPUT,
-                     "step %llu (epoch %llu): expected a finite %s, found NaN or infinity, first in %s \"%s\": a lower "
-                     "learning rate or --clip-norm may help%s",
-                     (unsigned long long)t->progress.step + 1, (unsigned long long)t->progress.epoch + 1, what,
-                     node != NULL ? "the output of node" : "the gradient of",
-                     node != NULL      ? node->name
-                     : weights != NULL ? weights
-                                       : "the loss",
-                     kept);
+    pare_status status =
+        pare_fail(error, PARE_BAD_INPUT,
+                  "step %llu (epoch %llu): expected a finite %s, found NaN or infinity, first in %s \"%s\": a lower "
+                  "learning rate or --clip-norm may help%s",
+                  (unsigned long long)t->progress.step + 1, (unsigned long long)t->progress.epoch + 1, what,
+                  node != NULL ? "the output of node" : "the gradient of",
+                  node != NULL      ? node->name
+                  : weights != NULL ? weights
+                                    : "the loss",
+                  kept);
+    return pare_ranks_agree(status, error);
 }
 
 static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error *error) {
     pare_batch batch;
     double start = seconds_now(), lr = pare_schedule_lr(&t->schedule, t->progress.step);
-    PARE_TRY(pare_loader_next(t->loader, &batch, error));
-    PARE_TRY(trainer_feed(t, &batch, error));
+    pare_status status = pare_loader_next(t->loader, &batch, error);
+    if (status == PARE_OK) {
+        status = trainer_feed(t, &batch, error);
+    }
+    PARE_TRY(trainer_balance(t, status, error));
     PARE_TRY(tape_forward(t->tape, t->progress.step, error));
     double loss = total_loss(t);
+    PARE_TRY(trainer_mean_loss(&loss, error));
     if (!isfinite(loss)) {
         return fail_not_finite(t, "loss", error);
     }
     PARE_TRY(tape_backward(t->tape, error));
+    PARE_TRY(ranks_average(t->tape->gradients, t->tape->flat_count, t->exchange, error));
     double norm =
         pare_optimizer_update(&t->optimizer, t->tape->values, t->tape->gradients, t->groups, t->group_count, lr);
     if (!isfinite(norm)) {
@@ -271,6 +326,29 @@ static void describe(const trainer *t, pare_train_progress *shown) {
     shown->seconds = t->epoch_seconds;
 }
 
+/* To --checkpoint, where there is one. */
+static pare_status save(trainer *t, pare_error *error) {
+    if (t->options->checkpoint == NULL) {
+        return PARE_OK;
+    }
+    return pare_ranks_agree(pare_ranks_rank() == 0 ? trainer_save(t, error) : PARE_OK, error);
+}
+
+/* *stops: the caller, on whichever rank, wants the run to end here. */
+static pare_status report(const trainer *t, const pare_train_progress *shown, bool *stops, pare_error *error) {
+    const pare_train_options *o = t->options;
+    *stops = o->report != NULL && !o->report(o->report_context, shown);
+    return trainer_any(stops, error);
+}
+
+static pare_status interrupt(const trainer *t, pare_error *error) {
+    const char *checkpoint = t->options->checkpoint;
+    pare_status status =
+        pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu%s%s", (unsigned long long)t->progress.step,
+                  checkpoint != NULL ? "; go on with --resume " : "", checkpoint != NULL ? checkpoint : "");
+    return pare_ranks_agree(status, error);
+}
+
 static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
     const pare_train_options *o = t->options;
     pare_metrics metrics = {0};
@@ -287,10 +365,13 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     t->progress.loss_count = 0;
     t->epoch_seconds = 0;
     t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
-    pare_status status = o->checkpoint != NULL ? trainer_save(t, error) : PARE_OK;
-    if (status == PARE_OK && o->report != NULL && !o->report(o->report_context, shown)) {
-        status =
-            pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu", (unsigned long long)t->progress.step);
+    pare_status status = save(t, error);
+    bool stops = false;
+    if (status == PARE_OK) {
+        status = report(t, shown, &stops, error);
+    }
+    if (status == PARE_OK && stops) {
+        status = interrupt(t, error);
     }
     shown->metrics = NULL;
     pare_metrics_free(&metrics);
@@ -300,17 +381,13 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
 /* Saves what was asked for, and says so where the caller stops the run. */
 static pare_status between_steps(trainer *t, pare_train_progress *shown, pare_error *error) {
     const pare_train_options *o = t->options;
+    bool stops = false;
     describe(t, shown);
-    bool goes_on = o->report == NULL || o->report(o->report_context, shown);
-    bool due = o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0;
-    if (o->checkpoint != NULL && (due || !goes_on)) {
-        PARE_TRY(trainer_save(t, error));
+    PARE_TRY(report(t, shown, &stops, error));
+    if (stops || (o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0)) {
+        PARE_TRY(save(t, error));
     }
-    return goes_on
-               ? PARE_OK
-               : pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu%s%s",
-                           (unsigned long long)t->progress.step, o->checkpoint != NULL ? "; go on with --resume " : "",
-                           o->checkpoint != NULL ? o->checkpoint : "");
+    return stops ? interrupt(t, error) : PARE_OK;
 }
 
 static pare_status run_steps(trainer *t, pare_train_result *result, pare_error *error) {
@@ -344,7 +421,7 @@ static void summarize(const trainer *t, pare_train_result *result) {
 
 pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
                        const pare_train_options *options, pare_train_result *result, pare_error *error) {
-    trainer t = {.graph = graph, .data = data, .validation = validation, .options = options, .batch = options->batch};
+    trainer t = {.graph = graph, .data = data, .validation = validation, .options = options, .importance_scale = 1.0};
     pare_train_result made = {0};
     pare_status status = set_up(&t, error);
     if (status == PARE_OK) {

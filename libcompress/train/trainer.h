@@ -26,7 +26,7 @@ typedef struct trainer {
     pare_optimizer optimizer;
     pare_parameter_group *groups;
     size_t group_count;
-    size_t batch;
+    size_t batch;         /* of this rank */
     uint64_t epoch_steps; /* batches an epoch */
     /* flat vectors, besides the tape's own */
     float *average;             /* EMA, or NULL */
@@ -36,6 +36,8 @@ typedef struct trainer {
     uint32_t input, targets, importance, labels;
     size_t rows, classes; /* of the targets: rows of `classes` numbers (or of one sample's values) */
     pare_loss_kind kind;
+    double importance_scale; /* cross-entropy's divisor of this rank, over the mean of all ranks' */
+    float *exchange;         /* for ranks_average */
     trainer_loss losses[TRAINER_LOSSES];
     size_t loss_count;
     double seconds; /* in steps, of this process */
@@ -54,8 +56,22 @@ pare_status trainer_feed(trainer *t, const pare_batch *batch, pare_error *error)
 pare_status trainer_identify(trainer *t, pare_error *error);
 pare_status trainer_save(trainer *t, pare_error *error);
 pare_status trainer_load(trainer *t, const char *path, pare_error *error);
+/* What a checkpoint keeps, at most TRAINER_ARRAYS; returns their number. */
+#define TRAINER_ARRAYS 8
+size_t trainer_arrays(trainer *t, pare_checkpoint_array *arrays);
+/* trainer_ranks.c; all ranks call each of them. PARE_USAGE names a rank that trains something else than rank 0, and
+ * in what it differs. */
+pare_status trainer_compare(trainer *t, pare_error *error);
+/* Weights, statistics, moments and progress of rank 0 become those of all. */
+pare_status trainer_share_state(trainer *t, pare_error *error);
+/* Begins a step, after feeding it: agrees on `status`, and weighs this rank's part of cross-entropy. */
+pare_status trainer_balance(trainer *t, pare_status status, pare_error *error);
+/* From the loss of this rank's part to that of the batch. */
+pare_status trainer_mean_loss(double *loss, pare_error *error);
+/* True on all ranks where it is on one. */
+pare_status trainer_any(bool *flag, pare_error *error);
 /* trainer_validate.c: measures the weights (their average, where there is one) and keeps them where they are the
- * best so far. */
+ * best so far. Rank 0 measures for all: elsewhere `metrics` stays as it is. */
 pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error);
 /* Writes the weights of the result into the graph, and measures them where there is a validation set. */
 pare_status trainer_finish(trainer *t, pare_metrics *metrics, pare_error *error);

@@ -94,6 +94,7 @@ static pare_status add_task_loss(trainer *t, uint32_t logits, double weight, par
     t->importance = TAPE_NONE;
     if (t->kind == PARE_LOSS_CROSS_ENTROPY) {
         t->importance = tape_extra_input(t->tape, "importance", PARE_F32, &rows);
+        attrs.scale = &t->importance_scale;
     }
     return add(t, &attrs, logits, t->targets, t->importance, error);
 }

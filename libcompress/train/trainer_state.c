@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pare/ranks.h"
 #include "pare/runtime.h"
 #include "train/tape_internal.h"
 #include "train/trainer.h"
@@ -115,9 +116,7 @@ static char *describe_options(const trainer *t) {
 
 /* --- identity and arrays ---------------------------------------------------------------- */
 
-#define MOST_ARRAYS 8
-
-static size_t list_arrays(trainer *t, pare_checkpoint_array *arrays) {
+size_t trainer_arrays(trainer *t, pare_checkpoint_array *arrays) {
     size_t count = 0;
     pare_tape *tape = t->tape;
     arrays[count++] = (pare_checkpoint_array){"parameters", tape->values, tape->flat_count};
@@ -141,7 +140,7 @@ static pare_status identify(trainer *t, char *options, pare_checkpoint_identity 
                                            .backend = pare_backend(),
                                            .isa = tape_instruction_set(),
                                            .threads = t->options->threads,
-                                           .ranks = 1,
+                                           .ranks = (int32_t)pare_ranks_count(),
                                            .seed = t->options->seed,
                                            .optimizer = (int32_t)t->options->optimizer.kind};
     PARE_TRY(pare_dataset_checksum(t->data, &identity->dataset_crc, error));
@@ -149,15 +148,15 @@ static pare_status identify(trainer *t, char *options, pare_checkpoint_identity 
 }
 
 pare_status trainer_save(trainer *t, pare_error *error) {
-    pare_checkpoint_array arrays[MOST_ARRAYS];
+    pare_checkpoint_array arrays[TRAINER_ARRAYS];
     t->progress.optimizer_step = t->optimizer.step;
-    return pare_checkpoint_save(t->options->checkpoint, &t->identity, &t->progress, arrays, list_arrays(t, arrays),
+    return pare_checkpoint_save(t->options->checkpoint, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays),
                                 error);
 }
 
 pare_status trainer_load(trainer *t, const char *path, pare_error *error) {
-    pare_checkpoint_array arrays[MOST_ARRAYS];
-    PARE_TRY(pare_checkpoint_load(path, &t->identity, &t->progress, arrays, list_arrays(t, arrays), error));
+    pare_checkpoint_array arrays[TRAINER_ARRAYS];
+    PARE_TRY(pare_checkpoint_load(path, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays), error));
     t->optimizer.step = t->progress.optimizer_step;
     return PARE_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "pare/evaluate.h"
 #include "pare/lower.h"
+#include "train/ranks.h"
 #include "train/tape_internal.h"
 #include "train/trainer.h"
 
@@ -38,8 +39,10 @@ static void keep(trainer *t, double score) {
 }
 
 pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error) {
-    PARE_TRY(evaluate(t, candidate(t), t->tape->running, metrics, error));
-    double score = score_of(metrics);
+    bool measures = pare_ranks_rank() == 0;
+    PARE_TRY(pare_ranks_agree(measures ? evaluate(t, candidate(t), t->tape->running, metrics, error) : PARE_OK, error));
+    double score = measures ? score_of(metrics) : 0;
+    PARE_TRY(ranks_share(0, &score, sizeof score, error));
     *improved = isnan(t->progress.best_metric) || score > t->progress.best_metric;
     if (*improved) {
         keep(t, score);
@@ -53,6 +56,7 @@ pare_status trainer_finish(trainer *t, pare_metrics *metrics, pare_error *error)
     bool has_best = t->validation != NULL && !isnan(t->progress.best_metric);
     const float *values = has_best ? t->best : candidate(t);
     const float *running = has_best ? t->best_running : t->tape->running;
-    return t->validation != NULL ? evaluate(t, values, running, metrics, error)
-                                 : tape_store(t->tape, values, running, error);
+    bool measures = t->validation != NULL && pare_ranks_rank() == 0;
+    return pare_ranks_agree(
+        measures ? evaluate(t, values, running, metrics, error) : tape_store(t->tape, values, running, error), error);
 }
