@@ -276,7 +276,7 @@ int cli_main(const cli_tool *tool, int argc, char **argv) {
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == PARE_OK) {
         status = pare_fail(&error, PARE_IO, "cannot write to standard output: %s", strerror(errno));
     }
-    if (status != PARE_OK) {
+    if (status != PARE_OK && !common.silent) {
         fprintf(stderr, "%s: %s\n", tool->name, error.message[0] != '\0' ? error.message : pare_status_name(status));
     }
     return (int)status;

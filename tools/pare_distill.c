@@ -64,17 +64,21 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
                                     .dkd_beta = dkd_beta,
                                     .hints = list,
                                     .cache = cache};
-    PARE_TRY(check_usage(error));
-    PARE_TRY(parse_hints(list, &options.hint_count, names, error));
-    pare_status status = model_file_open(teacher_path, &teacher, error);
+    pare_status status = check_usage(error);
+    if (status == PARE_OK) {
+        status = parse_hints(list, &options.hint_count, names, error);
+    }
+    if (status == PARE_OK) {
+        status = model_file_open(teacher_path, &teacher, error);
+    }
     if (status == PARE_OK) {
         status = train_hash_file(teacher_path, &options.teacher_hash, error);
     }
     if (status == PARE_OK) {
         options.teacher = teacher.graph;
         options.teacher_model = teacher.model;
-        status = train_run(arguments->items[0], &options, error);
     }
+    status = train_run(arguments->items[0], &options, status, error);
     model_file_close(&teacher);
     return status;
 }
@@ -108,7 +112,8 @@ int main(int argc, char **argv) {
             "  pare-distill s.onnx --teacher resnet56.onnx --data cifar10:data_batch_1.bin --val "
             "cifar10:test_batch.bin \\\n"
             "      --epochs 20 --lr 0.05 --augment flip,crop=4 -o d.onnx\n"
-            "  pare-inspect names the values that --hint and --attention take\n\n" TRAIN_AUGMENT_HELP CLI_SPEC_HELP,
+            "  pare-inspect names the values that --hint and --attention take\n\n" TRAIN_RANKS_HELP TRAIN_AUGMENT_HELP
+                CLI_SPEC_HELP,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .least_arguments = 1,
@@ -116,5 +121,5 @@ int main(int argc, char **argv) {
         .run = run,
     };
     cli_calm_threads(argv);
-    return cli_main(&tool, argc, argv);
+    return train_end(cli_main(&tool, argc, argv));
 }

@@ -2,7 +2,7 @@
 #include "train_cli.h"
 
 static pare_status run(const cli_list *arguments, pare_error *error) {
-    return train_run(arguments->items[0], NULL, error);
+    return train_run(arguments->items[0], NULL, PARE_OK, error);
 }
 
 int main(int argc, char **argv) {
@@ -18,8 +18,9 @@ int main(int argc, char **argv) {
             "\\\n"
             "      --epochs 20 --lr 0.1 --weight-decay 1e-4 --augment flip,crop=4 --checkpoint run.ckpt -o "
             "t.onnx\n"
-            "  pare-train mlp.onnx --data 'csv:table.csv?target=y' --folds 5 --optimizer adam\n\n" TRAIN_AUGMENT_HELP
-                CLI_SPEC_HELP,
+            "  pare-train mlp.onnx --data 'csv:table.csv?target=y' --folds 5 --optimizer adam\n"
+            "  mpirun -np 4 pare-train net.onnx --data cifar10:data_batch_1.bin --batch 256 --lr 0.2 -o t.onnx\n"
+            "\n" TRAIN_RANKS_HELP TRAIN_AUGMENT_HELP CLI_SPEC_HELP,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .least_arguments = 1,
@@ -27,5 +28,5 @@ int main(int argc, char **argv) {
         .run = run,
     };
     cli_calm_threads(argv);
-    return cli_main(&tool, argc, argv);
+    return train_end(cli_main(&tool, argc, argv));
 }

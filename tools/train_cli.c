@@ -11,9 +11,11 @@
 #include "pare/file.h"
 #include "pare/memory.h"
 #include "pare/onnx_graph.h"
+#include "pare/ranks.h"
 #include "pare/rebuild.h"
 #include "pare/split.h"
 #include "report.h"
+#include "step_log.h"
 #include "train_options.h"
 
 train_cli train = {.lr = -1, .momentum = 0.9, .gamma = 0.1, .epochs = 10, .schedule = PARE_SCHEDULE_COSINE};
@@ -142,8 +144,12 @@ static const char *time_text(double seconds) {
     return text;
 }
 
+static bool is_first_rank(void) {
+    return pare_ranks_rank() == 0;
+}
+
 static bool people_read_stdout(void) {
-    return !common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0);
+    return is_first_rank() && !common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0);
 }
 
 static const char *metric_name(const pare_metrics *metrics) {
@@ -175,7 +181,8 @@ static bool report_progress(void *context, const pare_train_progress *p) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     bool ends = p->epoch_ends;
-    bool terminal = !common.quiet && isatty(STDERR_FILENO) == 1;
+    step_log_add(p);
+    bool terminal = is_first_rank() && !common.quiet && isatty(STDERR_FILENO) == 1;
     if (terminal && (ends || seconds - shown > 0.2)) {
         shown = seconds;
         char line[100];
@@ -197,8 +204,10 @@ static pare_status check_usage(pare_error *error) {
     if (sources > 1) {
         return pare_fail(error, PARE_USAGE, "--val, --val-fraction and --folds exclude each other");
     }
-    if (train.folds > 0 && (common.output != NULL || train.checkpoint != NULL || train.resume != NULL)) {
-        return pare_fail(error, PARE_USAGE, "--folds measures; it takes no --output, --checkpoint or --resume");
+    if (train.folds > 0 &&
+        (common.output != NULL || train.checkpoint != NULL || train.resume != NULL || train.step_log != NULL)) {
+        return pare_fail(error, PARE_USAGE,
+                         "--folds measures; it takes no --output, --checkpoint, --resume or --step-log");
     }
     if (train.folds == 0 && common.output == NULL) {
         return pare_fail(error, PARE_USAGE, "option --output is needed (or --folds, to measure alone)");
@@ -236,6 +245,19 @@ static pare_status rebuild(model_file *file, train_data *data, pare_error *error
     return PARE_OK;
 }
 
+/* By the first rank, and it must load again. */
+static pare_status write_network(const pare_graph *graph, size_t *bytes, pare_error *error) {
+    model_file written = {0};
+    if (common.output == NULL || !is_first_rank()) {
+        return PARE_OK;
+    }
+    PARE_TRY(pare_graph_save(graph, common.output, error));
+    pare_status status = model_file_open(common.output, &written, error);
+    *bytes = written.bytes;
+    model_file_close(&written);
+    return status;
+}
+
 /* Trains once, on the whole set or all but a fold. */
 static pare_status train_once(const char *path, const pare_distill_options *distill, int64_t fold,
                               pare_train_result *result, size_t *bytes, pare_error *error) {
@@ -256,23 +278,23 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
         options.report = report_progress;
         status = train_hash_file(path, &options.model_hash, error);
     }
+    if (status == PARE_OK && train.step_log != NULL && is_first_rank()) {
+        status = step_log_open(train.step_log, error);
+    }
+    status = pare_ranks_agree(status, error);
     if (status == PARE_OK) {
         status = pare_train(file.graph, data.train, data.validation, &options, result, error);
     }
-    if (status == PARE_OK && common.output != NULL) {
-        status = pare_graph_save(file.graph, common.output, error);
+    if (status == PARE_OK) {
+        status = pare_ranks_agree(write_network(file.graph, bytes, error), error);
     }
-    if (status == PARE_OK && common.output != NULL) {
-        model_file written = {0};
-        status = model_file_open(common.output, &written, error); /* it must load again */
-        *bytes = written.bytes;
-        model_file_close(&written);
-    }
+    status = step_log_close(status, error);
     close_data(&data);
     model_file_close(&file);
     return status;
 }
 
+/* By the first rank. */
 static pare_status report_result(const char *path, const pare_train_result *r, size_t bytes, pare_error *error) {
     json_t *object =
         json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:f,s:I,s:I,s:f,s:I}", "input", json_text(path), "output",
@@ -383,19 +405,43 @@ static pare_status cross_validate(const char *path, const pare_distill_options *
             object = NULL;
         }
     }
-    return object != NULL ? write_json(object, error) : pare_fail_memory(error, 0);
+    if (object == NULL) {
+        return pare_fail_memory(error, 0);
+    }
+    if (!is_first_rank()) {
+        json_decref(object);
+        return PARE_OK;
+    }
+    return write_json(object, error);
 }
 
-pare_status train_run(const char *path, const pare_distill_options *distill, pare_error *error) {
+static pare_status check(const char *path, pare_status prepared, pare_error *error) {
+    PARE_TRY(prepared);
+    PARE_TRY(check_usage(error));
+    return train.folds > 0 ? PARE_OK : check_output(common.output, &path, 1, error);
+}
+
+static pare_status run(const char *path, const pare_distill_options *distill, pare_status prepared, pare_error *error) {
     pare_train_result result = {0};
     size_t bytes = 0;
-    PARE_TRY(check_usage(error));
+    PARE_TRY(pare_ranks_begin(error));
+    PARE_TRY(pare_ranks_agree(check(path, prepared, error), error));
     if (train.folds > 0) {
         return cross_validate(path, distill, error);
     }
-    PARE_TRY(check_output(common.output, &path, 1, error));
     PARE_TRY(train_once(path, distill, -1, &result, &bytes, error));
-    pare_status status = report_result(path, &result, bytes, error);
+    pare_status status = is_first_rank() ? report_result(path, &result, bytes, error) : PARE_OK;
     pare_metrics_free(&result.metrics);
     return status;
+}
+
+pare_status train_run(const char *path, const pare_distill_options *distill, pare_status prepared, pare_error *error) {
+    pare_status status = run(path, distill, prepared, error);
+    common.silent = status != PARE_OK && !pare_ranks_speaks();
+    return status;
+}
+
+int train_end(int code) {
+    pare_ranks_end((pare_status)code);
+    return code;
 }

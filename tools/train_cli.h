@@ -6,7 +6,7 @@
 #include "pare/train.h"
 
 typedef struct train_cli {
-    const char *val, *augment, *class_weights, *milestones, *checkpoint, *resume, *log, *html;
+    const char *val, *augment, *class_weights, *milestones, *checkpoint, *resume, *log, *html, *step_log;
     double val_fraction, lr, momentum, weight_decay, l1, clip_norm, warmup_epochs, gamma, final_fraction;
     double label_smoothing, huber_delta, ema;
     int64_t epochs, max_steps, patience, checkpoint_steps, folds;
@@ -64,6 +64,7 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
         TRAIN_TEXT("resume", resume, "FILE", "goes on from a checkpoint as if there had been no break"),               \
         TRAIN_WHOLE("max-steps", max_steps, "N", "ends after N steps", 1),                                             \
         TRAIN_TEXT("log", log, "FILE", "a row an epoch, CSV"),                                                         \
+        TRAIN_TEXT("step-log", step_log, "FILE", "a row a step, CSV: step,loss,lr"),                                   \
         TRAIN_TEXT("html", html, "FILE", "the curves as a page"), CLI_PREPROCESS, CLI_LIMIT, CLI_SHUFFLE, CLI_SEED,    \
         CLI_THREADS, CLI_SHAPE, CLI_JSON, CLI_QUIET
 
@@ -77,9 +78,16 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
     "  noise=DEVIATION              adds normal noise\n"                                                               \
     "  mixup=ALPHA                  mixes pairs of samples and their labels\n\n"
 
+#define TRAIN_RANKS_HELP                                                                                               \
+    "mpirun -np N, on one machine or several (a build with MPI): each process trains on its share of every\n"          \
+    "--batch, which N must divide; data, model and options must be the same everywhere. The first one alone\n"         \
+    "writes files.\n\n"
+
 /* The file's bytes as one number, for checkpoints and caches. */
 pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error);
-/* Trains the model at `path`. `distill` may be NULL; its teacher is open. */
-pare_status train_run(const char *path, const pare_distill_options *distill, pare_error *error);
+/* Ends the ranks of a run and returns the exit code: what main does with that of cli_main. */
+int train_end(int code);
+/* Trains the model at `path`. `distill` may be NULL; its teacher is open, or `prepared` says why not. */
+pare_status train_run(const char *path, const pare_distill_options *distill, pare_status prepared, pare_error *error);
 
 #endif
