@@ -281,6 +281,10 @@ static double seconds_now(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+bool cli_interrupted(void) {
+    return interrupted;
+}
+
 bool cli_progress(void *context, size_t done, size_t total) {
     static double began, shown;
     static const char *label;

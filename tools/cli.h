@@ -109,6 +109,8 @@ typedef struct cli_tool {
 /* Parses, runs, prints the error as "pare-eval: ..." and returns the exit code. */
 int cli_main(const cli_tool *tool, int argc, char **argv);
 
+/* True after SIGINT or SIGTERM. */
+bool cli_interrupted(void);
 /* A pare_progress that draws a bar on a terminal once something takes over a
  * second, and stops at an interrupt. `context` is the label. */
 bool cli_progress(void *context, size_t done, size_t total);

@@ -7,26 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pare/augment.h"
 #include "pare/dataset.h"
 #include "pare/preprocess.h"
-
-/* What may happen to a sample. Zero-initialised: nothing. All sizes are in
- * pixels of the model's input, probabilities in [0, 1]. Sample i of epoch e is
- * always changed the same way: the random numbers are those of
- * seed(options.seed, e, position), never of a thread. */
-typedef struct pare_augment {
-    bool flip_horizontal, flip_vertical; /* each with probability 1/2 */
-    int32_t crop_padding;                /* pad by so much (zeros of the normalised input), crop back at random */
-    int32_t shift;                       /* moves by up to so many pixels, zeros come in */
-    double rotation;                     /* up to ± so many degrees, bilinear, zeros outside */
-    double brightness, contrast; /* adds up to ± brightness × the input's deviation; multiplies around the sample's mean
-                                    by 1 ± contrast */
-    int32_t cutout;              /* zeroes a square of this side (DeVries and Taylor 2017) */
-    double noise;                /* adds N(0, noise²) */
-    double mixup;                /* alpha of Beta(alpha, alpha) (Zhang et al. 2018), one lambda a batch */
-} pare_augment;
-/* PARE_USAGE names a field out of range. */
-pare_status pare_augment_check(const pare_augment *augment, pare_error *error);
 
 typedef struct pare_loader_options {
     const pare_preprocess *preprocess;
@@ -68,18 +51,5 @@ size_t pare_loader_batches(const pare_loader *loader);
 pare_status pare_loader_next(pare_loader *loader, pare_batch *batch, pare_error *error);
 /* Makes batch `batch_in_epoch` of `epoch` the next one: resuming needs no other state. */
 pare_status pare_loader_seek(pare_loader *loader, uint64_t epoch, uint64_t batch_in_epoch, pare_error *error);
-
-/* Splits sample indices [0, count) into training and validation parts, seeded; where `classes` is not NULL
- * ([count], negative: unknown) each class is split in the same proportion (stratified). Ascending order; *train
- * and *validation are freed by the caller with pare_free. PARE_USAGE when a part would be empty. */
-pare_status pare_split_fraction(size_t count, const int64_t *classes, double fraction, uint64_t seed, size_t **train,
-                                size_t *train_count, size_t **validation, size_t *validation_count, pare_error *error);
-/* Fold `fold` of `folds` (stratified likewise): its samples are the validation part. */
-pare_status pare_split_fold(size_t count, const int64_t *classes, size_t folds, size_t fold, uint64_t seed,
-                            size_t **train, size_t *train_count, size_t **validation, size_t *validation_count,
-                            pare_error *error);
-/* First class target of each sample of a data set, as label + offset; the caller frees *classes with pare_free.
- * NULL where the set has no class targets. */
-pare_status pare_dataset_classes(pare_dataset *dataset, int64_t **classes, pare_error *error);
 
 #endif

@@ -8,6 +8,7 @@ typedef struct tape_memory {
     size_t bytes;
     uint32_t first, last; /* actions */
     bool used;
+    bool is_value;         /* floats that a step computes, not a workspace */
     void *const *external; /* NULL: planned */
     size_t offset;
 } tape_memory;
