@@ -32,13 +32,14 @@ bool tape_grow(void **items, uint32_t count, uint32_t *capacity, size_t size) {
 
 static uint32_t add_tensor(pare_tape *tape, const char *name, pare_dtype dtype, const pare_shape *shape,
                            tape_role role) {
+    pare_shape open = *shape; /* `shape` may be that of a tensor, and those move when there are more */
     if (!tape_grow((void **)&tape->tensors, tape->tensor_count, &tape->tensor_capacity, sizeof *tape->tensors)) {
         tape->failed = PARE_LIMIT;
         return TAPE_NONE;
     }
     tape_tensor *tensor = &tape->tensors[tape->tensor_count];
     *tensor = (tape_tensor){.name = name, .dtype = dtype, .role = role, .producer = TAPE_NONE};
-    if (!pare_shape_bind(shape, tape->batch, &tensor->shape) ||
+    if (!pare_shape_bind(&open, tape->batch, &tensor->shape) ||
         !pare_shape_elements(&tensor->shape, &tensor->elements)) {
         tape->failed = PARE_LIMIT;
         return TAPE_NONE;
@@ -241,6 +242,18 @@ pare_status tape_record(pare_tape *tape, const tape_step_class *class, const par
     return PARE_OK;
 }
 
+pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_shape *shape, uint32_t *x,
+                          pare_error *error) {
+    pare_shape bound;
+    if (*x == TAPE_NONE ||
+        (pare_shape_bind(shape, tape->batch, &bound) && pare_shape_equal(&tape->tensors[*x].shape, &bound))) {
+        return PARE_OK;
+    }
+    uint32_t from = *x;
+    *x = tape_temporary(tape, node, shape);
+    return tape_reshape(tape, node, from, *x, error);
+}
+
 /* --- the graph ----------------------------------------------------------------- */
 
 static bool any_wants_gradient(const pare_tape *tape, const pare_node *node) {
@@ -275,10 +288,13 @@ static pare_status record_node(pare_tape *tape, const pare_node *node, pare_erro
     if (!has_outputs(node)) {
         return PARE_OK;
     }
+    if (!makes_floats(node)) { /* integers and truth values have no gradient */
+        return tape_record_fixed(tape, node, error);
+    }
     if (node->op->gradient != NULL) {
         return node->op->gradient(tape, node, error);
     }
-    if (!any_wants_gradient(tape, node) || !makes_floats(node)) {
+    if (!any_wants_gradient(tape, node)) {
         return tape_record_fixed(tape, node, error);
     }
     return node->op->quant == PARE_QUANT_MOVE ? tape_record_move(tape, node, error) : tape_refuse(node, error);

@@ -150,6 +150,9 @@ pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, co
                         uint32_t y, pare_error *error);
 /* The same elements in the same order, another shape. */
 pare_status tape_reshape(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t y, pare_error *error);
+/* *x with another shape: a new tensor, or *x itself where it has that shape. */
+pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_shape *shape, uint32_t *x,
+                          pare_error *error);
 /* y[i] = x[map[i]], or fill[i] where map[i] < 0; the map (copied) is of one sample where x and y have the batch in
  * front (`samples` of them), or of everything (samples 1). */
 pare_status tape_move(pare_tape *tape, const pare_node *node, size_t samples, const int64_t *map, const float *fill,
