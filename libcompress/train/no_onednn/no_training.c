@@ -36,6 +36,17 @@ pare_status tape_pool(pare_tape *tape, const pare_node *node, const tape_pool_at
     return refuse(node, error);
 }
 
+pare_status tape_matmul(pare_tape *tape, const pare_node *node, uint32_t a, uint32_t b, uint32_t y, pare_error *error) {
+    (void)tape, (void)a, (void)b, (void)y;
+    return refuse(node, error);
+}
+
+pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, bool logarithm, uint32_t x, uint32_t y,
+                         pare_error *error) {
+    (void)tape, (void)axis, (void)logarithm, (void)x, (void)y;
+    return refuse(node, error);
+}
+
 size_t tape_layout_floats(const tape_layout *layout, const pare_shape *shape) {
     size_t elements = 0;
     (void)layout;
