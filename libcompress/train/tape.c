@@ -284,9 +284,23 @@ static bool makes_floats(const pare_node *node) {
     return false;
 }
 
+/* The tape computes in one type of floats. */
+static bool makes_other_floats(const pare_node *node) {
+    for (size_t i = 0; i < node->output_count; i++) {
+        pare_dtype dtype = node->outputs[i] != NULL ? node->outputs[i]->dtype : PARE_F32;
+        if (dtype == PARE_F16 || dtype == PARE_BF16 || dtype == PARE_F64) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static pare_status record_node(pare_tape *tape, const pare_node *node, pare_error *error) {
     if (!has_outputs(node)) {
         return PARE_OK;
+    }
+    if (makes_other_floats(node) && any_wants_gradient(tape, node)) {
+        return tape_refuse(node, error);
     }
     if (!makes_floats(node)) { /* integers and truth values have no gradient */
         return tape_record_fixed(tape, node, error);
