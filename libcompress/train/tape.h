@@ -143,7 +143,7 @@ pare_status tape_where(pare_tape *tape, const pare_node *node, uint32_t conditio
                        pare_error *error);
 pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, bool logarithm, uint32_t x, uint32_t y,
                          pare_error *error);
-/* Sum, mean, max, min or product over the axes of `mask`; y may keep them as 1. */
+/* Over the axes of `mask`; y may keep them as 1. */
 pare_status tape_reduce(pare_tape *tape, const pare_node *node, pare_reduce_kind kind, uint32_t mask, uint32_t x,
                         uint32_t y, pare_error *error);
 pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, const uint32_t *inputs, size_t count,
