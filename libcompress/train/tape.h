@@ -122,9 +122,12 @@ pare_status tape_matmul(pare_tape *tape, const pare_node *node, uint32_t a, uint
 pare_status tape_batch_norm(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t scale, uint32_t bias,
                             uint32_t mean, uint32_t variance, float epsilon, float momentum, uint32_t y,
                             pare_error *error);
-/* Over the last axis, without scale and bias. */
-pare_status tape_normalize(pare_tape *tape, const pare_node *node, uint32_t x, float epsilon, uint32_t y,
-                           pare_error *error);
+/* Layer normalization over the last axis, of K; scale and bias [K] may be TAPE_NONE. */
+pare_status tape_normalize(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t scale, uint32_t bias,
+                           float epsilon, uint32_t y, pare_error *error);
+/* Across the channels of x [N, C, ..]. */
+pare_status tape_lrn(pare_tape *tape, const pare_node *node, const pare_lrn_attrs *attrs, uint32_t x, uint32_t y,
+                     pare_error *error);
 typedef struct tape_pool_attrs {
     int32_t kind; /* pare_pool_kind */
     int32_t spatial;

@@ -41,6 +41,12 @@ pare_status tape_matmul(pare_tape *tape, const pare_node *node, uint32_t a, uint
     return refuse(node, error);
 }
 
+pare_status tape_normalize(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t scale, uint32_t bias,
+                           float epsilon, uint32_t y, pare_error *error) {
+    (void)tape, (void)x, (void)scale, (void)bias, (void)epsilon, (void)y;
+    return refuse(node, error);
+}
+
 pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, bool logarithm, uint32_t x, uint32_t y,
                          pare_error *error) {
     (void)tape, (void)axis, (void)logarithm, (void)x, (void)y;
