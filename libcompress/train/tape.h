@@ -166,6 +166,12 @@ pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_
 /* y = x rows[axis] picked by integer indices that are known only when running. */
 pare_status tape_gather(pare_tape *tape, const pare_node *node, int32_t axis, uint32_t x, uint32_t indices, uint32_t y,
                         pare_error *error);
+/* Running sums along an axis: without the element itself where exclusive, from the last one where reverse. */
+pare_status tape_cumsum(pare_tape *tape, const pare_node *node, int32_t axis, bool exclusive, bool reverse, uint32_t x,
+                        uint32_t y, pare_error *error);
+/* x and y [N, C, H, W] */
+pare_status tape_resize(pare_tape *tape, const pare_node *node, const pare_resize_attrs *attrs, uint32_t x, uint32_t y,
+                        pare_error *error);
 /* x times a random mask of 0 and 1 / (1 - ratio), a function of seed and step. */
 pare_status tape_dropout(pare_tape *tape, const pare_node *node, float ratio, uint32_t x, uint32_t y,
                          pare_error *error);

@@ -1,6 +1,7 @@
 /* Where Pare is built without oneDNN nothing trains: the steps that need its
  * primitives are refused, and all floats lie in row-major order. */
 #include "train/tape_plan.h"
+#include "train/tape_steps.h"
 
 static pare_status refuse(const pare_node *node, pare_error *error) {
     return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected a build with oneDNN to train, found one without");
@@ -51,6 +52,16 @@ pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, b
                          pare_error *error) {
     (void)tape, (void)axis, (void)logarithm, (void)x, (void)y;
     return refuse(node, error);
+}
+
+pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, const uint32_t *inputs, size_t count,
+                        uint32_t y, pare_error *error) {
+    (void)tape, (void)axis, (void)inputs, (void)count, (void)y;
+    return refuse(node, error);
+}
+
+const tape_step_class *tape_resampling_class(void) {
+    return NULL;
 }
 
 size_t tape_layout_floats(const tape_layout *layout, const pare_shape *shape) {
