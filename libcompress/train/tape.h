@@ -172,6 +172,9 @@ pare_status tape_cumsum(pare_tape *tape, const pare_node *node, int32_t axis, bo
 /* x and y [N, C, H, W] */
 pare_status tape_resize(pare_tape *tape, const pare_node *node, const pare_resize_attrs *attrs, uint32_t x, uint32_t y,
                         pare_error *error);
+/* inputs x [T, N, I], w, r, bias, h0, c0; outputs y [T, D, N, H], h, c; TAPE_NONE where absent (pare_lstm_attrs). */
+pare_status tape_lstm(pare_tape *tape, const pare_node *node, const pare_lstm_attrs *attrs, const uint32_t *inputs,
+                      const uint32_t *outputs, pare_error *error);
 /* x times a random mask of 0 and 1 / (1 - ratio), a function of seed and step. */
 pare_status tape_dropout(pare_tape *tape, const pare_node *node, float ratio, uint32_t x, uint32_t y,
                          pare_error *error);

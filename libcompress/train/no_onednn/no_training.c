@@ -60,6 +60,12 @@ pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, co
     return refuse(node, error);
 }
 
+pare_status tape_lstm(pare_tape *tape, const pare_node *node, const pare_lstm_attrs *attrs, const uint32_t *inputs,
+                      const uint32_t *outputs, pare_error *error) {
+    (void)tape, (void)attrs, (void)inputs, (void)outputs;
+    return refuse(node, error);
+}
+
 const tape_step_class *tape_resampling_class(void) {
     return NULL;
 }
