@@ -81,18 +81,20 @@ static pare_status place_statistics(pare_tape *tape, const tape_step *step, batc
     return status;
 }
 
-/* The arguments that both directions share; returns their number. */
+/* The arguments that both directions share. */
 static pare_status common_args(pare_tape *tape, const tape_step *step, const batch_norm_plan *plan,
                                tape_onednn_arg *args, size_t *count, pare_error *error) {
     const pare_shape *x = &tape_tensor_at(tape, step->inputs[BN_X])->shape;
     dnnl_memory_desc_t channels = tape_onednn_plain(&tape_tensor_at(tape, step->inputs[BN_SCALE])->shape);
-    tape_place scale;
+    tape_place scale, shift;
     PARE_TRY(tape_value_as(tape, step->inputs[BN_SCALE], NULL, &scale, error));
+    PARE_TRY(tape_value_as(tape, step->inputs[BN_BIAS], NULL, &shift, error));
     args[0] = (tape_onednn_arg){DNNL_ARG_SRC, plan->x.buffer, tape_onednn_desc(&plan->x, x)};
     args[1] = (tape_onednn_arg){DNNL_ARG_MEAN, plan->mean, channels};
     args[2] = (tape_onednn_arg){DNNL_ARG_VARIANCE, plan->variance, channels};
     args[3] = (tape_onednn_arg){DNNL_ARG_SCALE, scale.buffer, channels};
-    *count = 4;
+    args[4] = (tape_onednn_arg){DNNL_ARG_SHIFT, shift.buffer, channels}; /* backwards, oneDNN 2.6 counts it too */
+    *count = 5;
     if (plan->fused) {
         args[(*count)++] = (tape_onednn_arg){DNNL_ARG_WORKSPACE, plan->workspace,
                                              *dnnl_primitive_desc_query_md(plan->forward, dnnl_query_workspace_md, 0)};
@@ -120,14 +122,12 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
         PARE_TRY(tape_onednn_buffer(tape, dnnl_primitive_desc_query_md(plan->forward, dnnl_query_workspace_md, 0),
                                     &plan->workspace, error));
     }
-    tape_place y, bias;
+    tape_place y;
     PARE_TRY(place_statistics(tape, step, plan, error));
-    PARE_TRY(tape_value_as(tape, step->inputs[BN_BIAS], NULL, &bias, error));
     PARE_TRY(tape_new_value(tape, step->outputs[0], plan->x.layout, &y, error));
     tape_onednn_arg args[8];
     size_t count = 0;
     PARE_TRY(common_args(tape, step, plan, args, &count, error));
-    args[count++] = (tape_onednn_arg){DNNL_ARG_SHIFT, bias.buffer, args[1].desc};
     args[count++] = (tape_onednn_arg){DNNL_ARG_DST, y.buffer, desc};
     PARE_TRY(tape_onednn_emit(tape, step, plan->forward, args, count, error));
     return attrs->frozen ? PARE_OK : emit_running(tape, step, plan, error);
