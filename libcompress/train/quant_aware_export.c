@@ -112,7 +112,8 @@ static float output_scale(const pare_graph *graph, const pare_node *node) {
 }
 
 /* A bias is a multiple of x.scale × w.scale, and training rounds none. Integers of few bits can be made larger, and
- * their scales smaller, by a power of two, until that moves no output by more than 1/64 of its step. */
+ * their scales smaller, by a power of two, until that moves no output by more than 1/1024 of its step: less than 1 of
+ * 1000 outputs is then rounded otherwise. */
 static int finer(const export_state *e, const pare_node *node, const export_layer *layer, const weight_view *view,
                  double input_scale) {
     bool pairs = view->reduction > 1 && e->plan->pairs != PARE_PAIRS_FREE;
@@ -121,7 +122,7 @@ static int finer(const export_state *e, const pare_node *node, const export_laye
     for (size_t o = 0; o < view->channels; o++) {
         worst = fmax(worst, layer->scales[o] * unit);
     }
-    while (factor * 2 <= room && worst / factor > 1.0 / 64.0) {
+    while (factor * 2 <= room && worst / factor > 1.0 / 1024.0) {
         factor *= 2;
     }
     return factor;
