@@ -2,9 +2,9 @@
  * what grids (the plan), fake quantization of them on a tape, and the quantized
  * network that results. What training simulates is what the runtime computes:
  *
- *     prepare(float network) -> plan
- *     tape->quant_aware = plan, record, allocate, plan, train
- *     tape_store; quant_aware_load(plan, tape, values); pare_quant_aware_export(plan, graph)
+ *     pare_quant_aware_prepare(float network) -> plan
+ *     pare_quant_aware_use(plan, tape), record, allocate, plan, train
+ *     tape_store, pare_quant_aware_load(plan, tape, values), pare_quant_aware_export(plan, graph)
  *
  * BatchNormalization stays while training and sees convolutions of rounded
  * weights; export folds it, which multiplies an output channel's scale (and
@@ -41,6 +41,9 @@ pare_status pare_quant_aware_prepare(const pare_graph *graph, pare_dataset *cali
                                      const pare_run_options *run, pare_quant_aware **plan, pare_error *error);
 /* Accepts NULL. */
 void pare_quant_aware_free(pare_quant_aware *plan);
+
+/* What is recorded on the tape from here on is quantized; the plan must outlive the tape. NULL: nothing. */
+void pare_quant_aware_use(const pare_quant_aware *plan, pare_tape *tape);
 
 /* Steps of the plan become those in `values`, a flat vector of a tape that recorded the plan (the weights, an average
  * of them, a checkpoint's); steps that are not trained stay. */

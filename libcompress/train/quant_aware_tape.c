@@ -6,6 +6,10 @@
 #include "train/tape_internal.h"
 #include "train/tape_record.h"
 
+void pare_quant_aware_use(const pare_quant_aware *plan, pare_tape *tape) {
+    tape->quant_aware = plan;
+}
+
 /* The step that all activations of a grid read: made by the first of them. */
 static uint32_t step_of(pare_tape *tape, const quant_grid *grid) {
     size_t index = (size_t)(grid - tape->quant_aware->grids);

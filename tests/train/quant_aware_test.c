@@ -186,7 +186,7 @@ static void simulate(trial *t, double shake, simulation *s) {
     pare_random_seed(&random, 4);
     assert_ok(tape_create(t->graph, BATCH, 0, &tape, &error), &error);
     tape->freeze_batch_norm = true;
-    tape->quant_aware = t->plan;
+    pare_quant_aware_use(t->plan, tape);
     assert_ok(tape_record_graph(tape, &error), &error);
     probe_values(t, tape, s);
     assert_ok(tape_allocate(tape, &error), &error);
@@ -466,7 +466,7 @@ static void every_parameter_gets_a_gradient(void **state) {
         gradient[i] = (float)((i * 7) % 11 - 5) * 0.01F;
     }
     assert_ok(tape_create(t.graph, BATCH, 0, &tape, &error), &error);
-    tape->quant_aware = t.plan;
+    pare_quant_aware_use(t.plan, tape);
     assert_ok(tape_record_graph(tape, &error), &error);
     assert_ok(tape_record_probe(tape, tape_find(tape, t.graph->outputs[0]), &probe, &error), &error);
     assert_ok(tape_allocate(tape, &error), &error);
