@@ -16,6 +16,8 @@ static const struct {
     {"eval", "metrics with intervals on a data set; --against compares two models"},
     {"quantize", "post-training quantization to QDQ ONNX"},
     {"student", "a smaller network from a teacher's: fewer channels, fewer blocks"},
+    {"train", "fine-tunes a network, or trains a fresh one"},
+    {"distill", "trains a student with a teacher"},
     {"emit", "the compact .pare binary"},
     {"run", "executes a model on .npy tensors"},
     {"bench", "latency and memory on this machine"},
