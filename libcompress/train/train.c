@@ -251,6 +251,7 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
     t->seconds += taken;
     t->epoch_seconds += taken;
     t->samples += t->options->batch;
+    t->epoch_samples += t->options->batch;
     shown->loss = loss;
     shown->lr = lr;
     shown->gradient_norm = norm;
@@ -269,6 +270,7 @@ static void describe(const trainer *t, pare_train_progress *shown) {
     shown->samples_per_second = (double)t->samples / t->seconds;
     shown->seconds_left = each * (double)(t->progress.total_steps - t->progress.step);
     shown->seconds = t->epoch_seconds;
+    shown->epoch_samples_per_second = (double)t->epoch_samples / t->epoch_seconds;
 }
 
 static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
@@ -286,6 +288,7 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     t->progress.loss_sum = 0;
     t->progress.loss_count = 0;
     t->epoch_seconds = 0;
+    t->epoch_samples = 0;
     t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
     pare_status status = o->checkpoint != NULL ? trainer_save(t, error) : PARE_OK;
     if (status == PARE_OK && o->report != NULL && !o->report(o->report_context, shown)) {
