@@ -99,7 +99,7 @@ LOSS_CLONES static double huber_chunk(const float *restrict x, const float *rest
 
 /* With e = exp(-|x|) and `far` the target's distance from the side that x is on, the loss is |x| far + log(1 + e)
  * and its derivative ± (far - (1 - far) e) / (1 + e): nothing overflows, nothing cancels. The logarithms of a chunk
- * are one logarithm of a product. */
+ * are two, of products. */
 LOSS_CLONES static double binary_cross_entropy_chunk(const float *restrict x, const float *restrict t, size_t count,
                                                      double slope, double parameter, float *restrict gradient) {
     double terms[LOSS_CHUNK], factors[LOSS_CHUNK];
