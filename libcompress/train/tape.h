@@ -96,7 +96,7 @@ uint32_t tape_output(pare_tape *tape, const pare_node *node, size_t index);
 uint32_t tape_temporary(pare_tape *tape, const pare_node *node, const pare_shape *shape);
 /* A constant made for the tape; `data` (floats) is copied. */
 uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *data);
-/* Until the next tensor is made. TAPE_NONE, as after running out of memory, gives a stand-in whose extents are all 1. */
+/* Valid until the next tensor is made. For TAPE_NONE, as after running out of memory, a stand-in of extents of 1. */
 const tape_tensor *tape_tensor_at(const pare_tape *tape, uint32_t tensor);
 
 /* Appends a step; attrs (nullable) is copied. The functions below do so for each kind. */

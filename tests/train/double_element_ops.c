@@ -56,6 +56,14 @@ FUNCTION(not, x == 0)
 FUNCTION(identity, x)
 FUNCTION(dropout, call->mask != NULL ? call->mask[i] * x : x)
 
+static void run_cast(const double_call *call) {
+    for (size_t i = 0; i < call->y[0]->count; i++) {
+        double x = call->x[0]->data[i];
+        pare_dtype to = call->node->outputs[0]->dtype;
+        call->y[0]->data[i] = to == PARE_BOOL ? x != 0 : to == PARE_F32 ? x : trunc(x);
+    }
+}
+
 /* --- y = f(a, b, ..) ----------------------------------------------------------------- */
 
 /* Left to right over all operands. */
@@ -122,6 +130,7 @@ const double_op double_element_ops[] = {{"Relu", run_relu},
                                         {"Not", run_not},
                                         {"Identity", run_identity},
                                         {"Dropout", run_dropout},
+                                        {"Cast", run_cast},
                                         {"Add", run_add},
                                         {"Sub", run_sub},
                                         {"Mul", run_mul},

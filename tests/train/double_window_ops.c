@@ -61,17 +61,37 @@ static size_t flat(const int64_t *extents, int64_t a, int64_t b, int64_t c) {
     return (size_t)((a * extents[1] + b) * extents[2] + c);
 }
 
-/* Adds the products of one channel of one sample. */
+/* Output positions [first, last) of axis `a` whose tap `k` meets x. */
+static void met(const window *w, int a, int64_t k, int64_t *first, int64_t *last) {
+    *first = 0;
+    *last = w->out[a];
+    while (*first < *last && position(w, a, *first, k) < 0) {
+        ++*first;
+    }
+    while (*last > *first && position(w, a, *last - 1, k) >= w->in[a]) {
+        --*last;
+    }
+}
+
+/* Adds the products of one channel of one sample, tap by tap. */
 static void convolve(const window *w, const double *x, const double *kernel, double *y) {
-    EACH(o, w->out) {
-        double sum = 0;
-        EACH(k, w->kernel) {
-            int64_t at[3] = {position(w, 0, o0, k0), position(w, 1, o1, k1), position(w, 2, o2, k2)};
-            if (inside(w, at)) {
-                sum += x[flat(w->in, at[0], at[1], at[2])] * kernel[flat(w->kernel, k0, k1, k2)];
+    EACH(k, w->kernel) {
+        const int64_t taps[3] = {k0, k1, k2};
+        double tap = kernel[flat(w->kernel, k0, k1, k2)];
+        int64_t first[3], last[3];
+        for (int a = 0; a < 3; a++) {
+            met(w, a, taps[a], &first[a], &last[a]);
+        }
+        for (int64_t o0 = first[0]; o0 < last[0]; o0++) {
+            for (int64_t o1 = first[1]; o1 < last[1]; o1++) {
+                const double *from = x + flat(w->in, position(w, 0, o0, k0), position(w, 1, o1, k1), 0);
+                double *to = y + flat(w->out, o0, o1, 0);
+                int64_t start = position(w, 2, 0, k2);
+                for (int64_t o2 = first[2]; o2 < last[2]; o2++) {
+                    to[o2] += from[start + o2 * w->stride[2]] * tap;
+                }
             }
         }
-        y[flat(w->out, o0, o1, o2)] += sum;
     }
 }
 

@@ -30,7 +30,7 @@ static void build_conv(gradient_net *g, const conv_case *c, pare_value *x) {
 }
 
 static void build_2d(gradient_net *g, conv_case c, bool blocked) {
-    int64_t height = gradient_pick(g, 5, 8), width = gradient_pick(g, 5, 8);
+    int64_t height = gradient_pick(g, 4, 6), width = gradient_pick(g, 4, 6);
     c.spatial = 2;
     build_conv(g, &c,
                blocked ? gradient_blocked(g, c.inputs, height, width, -1, 1)
@@ -98,13 +98,13 @@ static void one_axis_dilated(gradient_net *g) {
 }
 
 static void same_upper(gradient_net *g) {
-    pare_value *x = gradient_blocked(g, 5, gradient_pick(g, 5, 8), gradient_pick(g, 5, 8), -1, 1);
+    pare_value *x = gradient_blocked(g, 5, gradient_pick(g, 4, 6), gradient_pick(g, 4, 6), -1, 1);
     pare_value *w = net_random(&g->n, 4, (int64_t[]){7, 5, 2, 3}, -0.5, 0.5);
     gradient_output(g, NET(&g->n, "Conv", "auto_pad:s=SAME_UPPER strides:I=2,2", x, w));
 }
 
 static void same_lower(gradient_net *g) {
-    pare_value *x = gradient_blocked(g, 5, gradient_pick(g, 5, 8), gradient_pick(g, 5, 8), -1, 1);
+    pare_value *x = gradient_blocked(g, 5, gradient_pick(g, 4, 6), gradient_pick(g, 4, 6), -1, 1);
     pare_value *w = net_random(&g->n, 4, (int64_t[]){7, 5, 2, 3}, -0.5, 0.5);
     gradient_output(g, NET(&g->n, "Conv", "auto_pad:s=SAME_LOWER", x, w));
 }
