@@ -14,6 +14,8 @@ tape_step *tape_only_reader(pare_tape *tape, uint32_t tensor);
 void tape_pin(pare_tape *tape, uint32_t tensor);
 /* True where a Relu alone reads the tensor: the caller applies it, and its step does nothing. */
 bool tape_absorb_relu(pare_tape *tape, uint32_t tensor);
+/* The step that is oneDNN's resampling, of pare_resize_attrs; NULL in a build without. */
+const tape_step_class *tape_resampling_class(void);
 pare_status tape_unary_forward(pare_tape *tape, tape_step *step, pare_error *error);
 
 /* How two operands that broadcast to y are walked: rows of y, each with a step of 0 or 1 in each operand. */
@@ -22,6 +24,8 @@ typedef struct tape_broadcast {
     int32_t rank; /* of the axes that `rows` counts */
     size_t dims[PARE_MAX_RANK], stride_a[PARE_MAX_RANK], stride_b[PARE_MAX_RANK];
 } tape_broadcast;
+/* Strides of an operand along y's axes: 0 where it broadcasts. */
+void tape_broadcast_strides(const pare_shape *operand, const pare_shape *y, size_t *strides);
 void tape_broadcast_plan(tape_broadcast *walk, const pare_shape *a, const pare_shape *b, const pare_shape *y);
 /* Operands of the same `count` elements. */
 void tape_broadcast_flat(tape_broadcast *walk, size_t count);
