@@ -209,7 +209,9 @@ static bool fill_step(pare_tape *tape, tape_step *step, const uint32_t *inputs, 
     }
     step->outputs = step->inputs + step->input_count;
     memcpy(step->inputs, inputs, step->input_count * sizeof *inputs);
-    memcpy(step->outputs, outputs, step->output_count * sizeof *outputs);
+    if (step->output_count > 0) { /* a loss has none, and no array of them */
+        memcpy(step->outputs, outputs, step->output_count * sizeof *outputs);
+    }
     return true;
 }
 
