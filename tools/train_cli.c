@@ -3,8 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "model_file.h"
@@ -15,6 +13,7 @@
 #include "pare/split.h"
 #include "report.h"
 #include "train_options.h"
+#include "train_report.h"
 
 train_cli train = {.lr = -1, .momentum = 0.9, .gamma = 0.1, .epochs = 10, .schedule = PARE_SCHEDULE_COSINE};
 const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
@@ -128,68 +127,6 @@ static pare_status open_data(train_data *data, int64_t fold, const pare_preproce
     return PARE_OK;
 }
 
-/* --- progress ----------------------------------------------------------------------------- */
-
-static const char *time_text(double seconds) {
-    static char text[32];
-    if (seconds < 90) {
-        snprintf(text, sizeof text, "%.0f s", seconds);
-    } else if (seconds < 5400) {
-        snprintf(text, sizeof text, "%.0f min", seconds / 60);
-    } else {
-        snprintf(text, sizeof text, "%.1f h", seconds / 3600);
-    }
-    return text;
-}
-
-static bool people_read_stdout(void) {
-    return !common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0);
-}
-
-static const char *metric_name(const pare_metrics *metrics) {
-    return metrics->task == PARE_TASK_CLASSIFICATION ? "top-1" : "MSE";
-}
-
-static void print_epoch(const pare_train_progress *p) {
-    static bool headed;
-    if (!headed) {
-        headed = true;
-        printf("%6s %10s %11s %10s %11s %8s\n", "epoch", "rate", "loss", p->metrics ? metric_name(p->metrics) : "",
-               "samples/s", "time");
-    }
-    char metric[32] = "";
-    if (p->metrics != NULL && p->metrics->task == PARE_TASK_CLASSIFICATION) {
-        snprintf(metric, sizeof metric, "%.2f %%%s", 100 * p->metrics->top1, p->improved ? "*" : " ");
-    } else if (p->metrics != NULL) {
-        snprintf(metric, sizeof metric, "%.5g%s", p->metrics->mse, p->improved ? "*" : " ");
-    }
-    printf("%6llu %10.3g %11.5g %10s %11.0f %8s\n", (unsigned long long)p->epoch + 1, p->lr, p->epoch_loss, metric,
-           p->samples_per_second, time_text(p->seconds));
-    (void)fflush(stdout);
-}
-
-static bool report_progress(void *context, const pare_train_progress *p) {
-    static double shown;
-    struct timespec now;
-    (void)context;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    bool ends = p->epoch_ends;
-    bool terminal = !common.quiet && isatty(STDERR_FILENO) == 1;
-    if (terminal && (ends || seconds - shown > 0.2)) {
-        shown = seconds;
-        char line[100];
-        snprintf(line, sizeof line, "epoch %llu/%llu  step %llu/%llu  loss %.4g  %.0f samples/s  %s left",
-                 (unsigned long long)p->epoch + 1, (unsigned long long)p->epochs, (unsigned long long)p->step,
-                 (unsigned long long)p->steps, p->epoch_loss, p->samples_per_second, time_text(p->seconds_left));
-        fprintf(stderr, "\r%-90s%s", ends ? "" : line, ends ? "\r" : "");
-    }
-    if (ends && people_read_stdout()) {
-        print_epoch(p);
-    }
-    return !cli_interrupted();
-}
-
 /* --- the run -------------------------------------------------------------------------------- */
 
 static pare_status check_usage(pare_error *error) {
@@ -236,6 +173,25 @@ static pare_status rebuild(model_file *file, train_data *data, pare_error *error
     return PARE_OK;
 }
 
+/* The training itself, its log and page. */
+static pare_status train_and_log(const char *path, model_file *file, train_data *data, pare_train_options *options,
+                                 pare_train_result *result, pare_error *error) {
+    train_report report = {.log_path = train.log, .title = path, .resumed = train.resume != NULL};
+    options->report = train_report_step;
+    options->report_context = &report;
+    PARE_TRY(train_hash_file(path, &options->model_hash, error));
+    pare_status status = pare_train(file->graph, data->train, data->validation, options, result, error);
+    if (report.failed != PARE_OK) {
+        *error = report.error;
+        status = report.failed;
+    }
+    if (status == PARE_OK && train.html != NULL) {
+        status = train_report_page(&report, train.html, error);
+    }
+    train_report_free(&report);
+    return status;
+}
+
 /* Trains once, on the whole set or all but a fold. */
 static pare_status train_once(const char *path, const pare_distill_options *distill, int64_t fold,
                               pare_train_result *result, size_t *bytes, pare_error *error) {
@@ -253,11 +209,7 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
         status = rebuild(&file, &data, error);
     }
     if (status == PARE_OK) {
-        options.report = report_progress;
-        status = train_hash_file(path, &options.model_hash, error);
-    }
-    if (status == PARE_OK) {
-        status = pare_train(file.graph, data.train, data.validation, &options, result, error);
+        status = train_and_log(path, &file, &data, &options, result, error);
     }
     if (status == PARE_OK && common.output != NULL) {
         status = pare_graph_save(file.graph, common.output, error);

@@ -287,13 +287,23 @@ pare_status pare_dataset_select(pare_dataset *dataset, const size_t *indices, si
     return PARE_OK;
 }
 
-pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
-    if (index >= dataset->count) {
-        return pare_fail(error, PARE_USAGE, "expected a sample below %zu, found %zu", dataset->count, index);
+static pare_status prepare_read(const pare_dataset *d, size_t index, pare_sample *sample, pare_error *error) {
+    if (index >= d->count) {
+        return pare_fail(error, PARE_USAGE, "expected a sample below %zu, found %zu", d->count, index);
     }
-    const pare_sample_info *info = &dataset->source.info;
-    PARE_TRY(pare_sample_reserve_targets(sample, info->target, info->target_count, error));
+    return pare_sample_reserve_targets(sample, d->source.info.target, d->source.info.target_count, error);
+}
+
+pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
+    PARE_TRY(prepare_read(dataset, index, sample, error));
     return dataset->source.read(dataset->source.state, source_index(dataset, index), sample, error);
+}
+
+pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
+    const pare_source *source = &dataset->source;
+    PARE_TRY(prepare_read(dataset, index, sample, error));
+    return (source->read_targets != NULL ? source->read_targets
+                                         : source->read)(source->state, source_index(dataset, index), sample, error);
 }
 
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error) {

@@ -317,6 +317,28 @@ static pare_status gradient_prelu(pare_tape *tape, const pare_node *node, pare_e
                        tape_output(tape, node, 0), error);
 }
 
+/* The exponent may have a type of its own: integers become floats, and are part of the formula. */
+static pare_status gradient_pow(pare_tape *tape, const pare_node *node, pare_error *error) {
+    const pare_value *exponent = node->inputs[1];
+    if (exponent->dtype == PARE_F32) {
+        return pair_gradient(tape, node, PARE_BINARY_POW, error);
+    }
+    size_t count = op_count(exponent);
+    if (!op_is_constant(exponent)) {
+        return tape_refuse(node, error);
+    }
+    float *floats = pare_alloc_zero(count + 1, sizeof *floats);
+    if (floats == NULL) {
+        return pare_fail_memory(error, count * sizeof *floats);
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)op_float_at(exponent, i, &floats[i]);
+    }
+    uint32_t b = tape_constant(tape, &exponent->shape, floats);
+    pare_free(floats);
+    return tape_binary(tape, node, PARE_BINARY_POW, operand(tape, node, 0), b, tape_output(tape, node, 0), error);
+}
+
 static pare_status chain_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, bool mean,
                                   pare_error *error) {
     uint32_t sum = operand(tape, node, 0), out = tape_output(tape, node, 0);
@@ -409,7 +431,6 @@ SLOPE(add, PARE_BINARY_ADD)
 SLOPE(sub, PARE_BINARY_SUB)
 SLOPE(mul, PARE_BINARY_MUL)
 SLOPE(div, PARE_BINARY_DIV)
-SLOPE(pow, PARE_BINARY_POW)
 SLOPE(mod, PARE_BINARY_MOD)
 CHAIN(min, PARE_BINARY_MIN, false)
 CHAIN(max, PARE_BINARY_MAX, false)

@@ -89,9 +89,9 @@ static pare_status matmul_lower(pare_lowering *lowering, const pare_node *node, 
 
 /* [rows, K] × [K, N] of a's rows of all outer axes. */
 static pare_status record_connected(pare_tape *tape, const pare_node *node, uint32_t a, uint32_t b, pare_error *error) {
-    const tape_tensor *left = tape_tensor_at(tape, a);
     uint32_t y = tape_output(tape, node, 0);
-    int64_t inner = left->shape.dims[left->shape.rank - 1], columns = tape_tensor_at(tape, b)->shape.dims[1];
+    pare_shape left = tape_tensor_at(tape, a)->shape;
+    int64_t inner = left.dims[left.rank - 1], columns = tape_tensor_at(tape, b)->shape.dims[1];
     int64_t rows = (int64_t)tape_tensor_at(tape, y)->elements / columns;
     pare_shape flat = op_shape(2, (const int64_t[]){rows, inner}),
                product = op_shape(2, (const int64_t[]){rows, columns});

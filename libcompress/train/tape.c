@@ -203,7 +203,14 @@ uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *da
 }
 
 const tape_tensor *tape_tensor_at(const pare_tape *tape, uint32_t tensor) {
-    return &tape->tensors[tensor];
+    static const tape_tensor stand_in = {
+        .name = "",
+        .dtype = PARE_F32,
+        .shape = {.rank = PARE_MAX_RANK, .dims = {1, 1, 1, 1, 1, 1, 1, 1}},
+        .elements = 1,
+        .producer = TAPE_NONE,
+    };
+    return tensor < tape->tensor_count ? &tape->tensors[tensor] : &stand_in;
 }
 
 uint32_t tape_parameter_like(pare_tape *tape, const char *name, const pare_shape *shape, const float *data,
@@ -272,12 +279,28 @@ pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_sha
                           pare_error *error) {
     pare_shape bound;
     if (*x == TAPE_NONE ||
-        (pare_shape_bind(shape, tape->batch, &bound) && pare_shape_equal(&tape->tensors[*x].shape, &bound))) {
+        (pare_shape_bind(shape, tape->batch, &bound) && pare_shape_equal(&tape_tensor_at(tape, *x)->shape, &bound))) {
         return PARE_OK;
     }
     uint32_t from = *x;
     *x = tape_temporary(tape, node, shape);
     return tape_reshape(tape, node, from, *x, error);
+}
+
+pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t *x,
+                            pare_error *error) {
+    if (*x == TAPE_NONE) {
+        return pare_fail_memory(error, sizeof(tape_tensor));
+    }
+    const pare_shape *from = &tape->tensors[*x].shape;
+    pare_shape shape = {.rank = from->rank};
+    for (int32_t a = 0; a < shape.rank; a++) {
+        shape.dims[a] = from->dims[permutation[a]];
+    }
+    uint32_t in = *x;
+    *x = tape_temporary(tape, node, &shape);
+    return *x == TAPE_NONE ? pare_fail_memory(error, sizeof shape)
+                           : tape_transpose(tape, node, permutation, in, *x, error);
 }
 
 /* --- the graph ----------------------------------------------------------------- */

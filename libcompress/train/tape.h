@@ -96,6 +96,7 @@ uint32_t tape_output(pare_tape *tape, const pare_node *node, size_t index);
 uint32_t tape_temporary(pare_tape *tape, const pare_node *node, const pare_shape *shape);
 /* A constant made for the tape; `data` (floats) is copied. */
 uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *data);
+/* Valid until the next tensor is made. For TAPE_NONE, as after running out of memory, a stand-in of extents of 1. */
 const tape_tensor *tape_tensor_at(const pare_tape *tape, uint32_t tensor);
 
 /* Appends a step; attrs (nullable) is copied. The functions below do so for each kind. */
@@ -160,7 +161,10 @@ pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_sha
  * front (`samples` of them), or of everything (samples 1). */
 pare_status tape_move(pare_tape *tape, const pare_node *node, size_t samples, const int64_t *map, const float *fill,
                       uint32_t x, uint32_t y, pare_error *error);
-/* *x with its axes permuted, in a new tensor: y.dims[i] = x.dims[permutation[i]]. */
+/* y.dims[i] = x.dims[permutation[i]] */
+pare_status tape_transpose(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t x, uint32_t y,
+                           pare_error *error);
+/* The same of *x into a new tensor. */
 pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t *x,
                             pare_error *error);
 /* y = x rows[axis] picked by integer indices that are known only when running. */

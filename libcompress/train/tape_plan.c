@@ -211,13 +211,13 @@ static pare_status run_sum(void *context, void *const *pointers) {
     const sum_context *sum = context;
     float *out = pointers[0];
     const float *first = pointers[1], *second = pointers[2];
-#pragma omp parallel for simd schedule(static)
+    TAPE_PARALLEL(sum->floats)
     for (size_t i = 0; i < sum->floats; i++) {
         out[i] = first[i] + second[i];
     }
     for (size_t k = 2; k < sum->inputs; k++) {
         const float *next = pointers[k + 1];
-#pragma omp parallel for simd schedule(static)
+        TAPE_PARALLEL(sum->floats)
         for (size_t i = 0; i < sum->floats; i++) {
             out[i] += next[i];
         }

@@ -71,13 +71,17 @@ static pare_status open_loader(trainer *t, pare_error *error) {
                                   .seed = o->seed,
                                   .shuffle = true,
                                   .ranks = 1};
-    PARE_TRY(pare_loader_create(t->data, &loader, &t->loader, error));
-    t->epoch_steps = pare_loader_batches(t->loader);
-    return PARE_OK;
+    return pare_loader_create(t->data, &loader, &t->loader, error);
 }
 
 static pare_status plan_course(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
+    size_t samples = pare_dataset_count(t->data);
+    if (o->batch > samples) {
+        return pare_fail(error, PARE_USAGE, "expected a batch of at most the %zu samples of \"%s\", found %zu", samples,
+                         pare_dataset_spec(t->data), o->batch);
+    }
+    t->epoch_steps = samples / o->batch;
     t->schedule = o->schedule;
     t->progress.total_steps = o->epochs * t->epoch_steps;
     if (o->max_steps > 0 && o->max_steps < t->progress.total_steps) {
@@ -154,7 +158,6 @@ static pare_status set_up(trainer *t, pare_error *error) {
     if (o->threads > 0) {
         omp_set_num_threads(o->threads);
     }
-    PARE_TRY(open_loader(t, error));
     PARE_TRY(plan_course(t, error));
     PARE_TRY(record_network(t, error));
     PARE_TRY(make_vectors(t, error));
@@ -165,9 +168,10 @@ static pare_status set_up(trainer *t, pare_error *error) {
     if (o->resume != NULL) {
         PARE_TRY(trainer_load(t, o->resume, error));
         t->first_step = t->progress.step;
-        return pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
     }
-    return PARE_OK;
+    /* Last: from here on its thread reads the set. */
+    PARE_TRY(open_loader(t, error));
+    return pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
 }
 
 static void tear_down(trainer *t) {
@@ -247,6 +251,7 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
     t->seconds += taken;
     t->epoch_seconds += taken;
     t->samples += t->options->batch;
+    t->epoch_samples += t->options->batch;
     shown->loss = loss;
     shown->lr = lr;
     shown->gradient_norm = norm;
@@ -265,6 +270,7 @@ static void describe(const trainer *t, pare_train_progress *shown) {
     shown->samples_per_second = (double)t->samples / t->seconds;
     shown->seconds_left = each * (double)(t->progress.total_steps - t->progress.step);
     shown->seconds = t->epoch_seconds;
+    shown->epoch_samples_per_second = (double)t->epoch_samples / t->epoch_seconds;
 }
 
 static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
@@ -282,6 +288,7 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     t->progress.loss_sum = 0;
     t->progress.loss_count = 0;
     t->epoch_seconds = 0;
+    t->epoch_samples = 0;
     t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
     pare_status status = o->checkpoint != NULL ? trainer_save(t, error) : PARE_OK;
     if (status == PARE_OK && o->report != NULL && !o->report(o->report_context, shown)) {

@@ -39,7 +39,7 @@ typedef struct trainer {
     trainer_loss losses[TRAINER_LOSSES];
     size_t loss_count;
     double seconds; /* in steps, of this process */
-    uint64_t samples, first_step;
+    uint64_t samples, first_step, epoch_samples;
     double epoch_seconds;
     bool stopped_early;
     pare_checkpoint_identity identity;

@@ -62,7 +62,7 @@ typedef struct pare_train_progress {
     double loss;            /* this step's */
     double epoch_loss;      /* mean of the epoch so far */
     double lr, gradient_norm;
-    double samples_per_second;
+    double samples_per_second, epoch_samples_per_second;
     double seconds_left;         /* of the run */
     double seconds;              /* of the epoch */
     const pare_metrics *metrics; /* of the validation set, where the epoch has just ended; else NULL */

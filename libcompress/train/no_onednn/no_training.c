@@ -55,6 +55,12 @@ pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, b
     return refuse(node, error);
 }
 
+pare_status tape_transpose(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t x, uint32_t y,
+                           pare_error *error) {
+    (void)tape, (void)permutation, (void)x, (void)y;
+    return refuse(node, error);
+}
+
 pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, const uint32_t *inputs, size_t count,
                         uint32_t y, pare_error *error) {
     (void)tape, (void)axis, (void)inputs, (void)count, (void)y;

@@ -64,6 +64,9 @@ pare_status pare_dataset_select(pare_dataset *dataset, const size_t *indices, si
 
 /* Reads sample `index` (below the count). */
 pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error);
+/* Reads the targets of sample `index` alone, without its picture where the kind
+ * of set allows that; the sample's data is undefined afterwards. */
+pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error);
 
 /* CRC-32 over the files' bytes, for run records. Reads everything once. */
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error);
