@@ -7,6 +7,7 @@
 
 #include "ir/lone_node.h"
 #include "pare/checked.h"
+#include "train/quant_aware.h"
 #include "train/tape_internal.h"
 #include "train/tape_loss.h"
 #include "train/tape_record.h"
@@ -66,8 +67,25 @@ static uint32_t link_value(pare_tape *tape, const pare_value *value, uint32_t te
     return tensor;
 }
 
+/* Whoever reads the value from here on gets another tensor: it, rounded. */
+static pare_status round_value(pare_tape *tape, const pare_node *node, const pare_value *value, pare_error *error) {
+    for (uint32_t i = value != NULL && tape->failed == PARE_OK ? tape->link_count : 0; i-- > 0;) {
+        if (tape->links[i].value == value) {
+            uint32_t tensor = tape->links[i].tensor;
+            PARE_TRY(quant_aware_activation(tape, node, value, &tensor, error));
+            tape->links[i].tensor = tensor;
+            break;
+        }
+    }
+    return PARE_OK;
+}
+
 uint32_t tape_find(const pare_tape *tape, const pare_value *value) {
-    return find_link(tape, value);
+    uint32_t tensor = find_link(tape, value);
+    if (tensor != TAPE_NONE && value->is_input && tape->tensors[tensor].role != TAPE_INPUT) {
+        tensor = tape->steps[tape->tensors[tensor].producer].inputs[0]; /* what is set, not what is rounded */
+    }
+    return tensor;
 }
 
 uint32_t tape_add_input(pare_tape *tape, const pare_value *value) {
@@ -138,8 +156,14 @@ static uint32_t flat_constant(pare_tape *tape, const pare_node *node, size_t ind
 }
 
 uint32_t tape_weight(pare_tape *tape, const pare_node *node, size_t index, bool decays) {
-    return is_frozen(tape, node) ? tape_input(tape, node, index)
-                                 : flat_constant(tape, node, index, TAPE_PARAMETER, decays);
+    bool frozen = is_frozen(tape, node);
+    uint32_t tensor = frozen ? tape_input(tape, node, index) : flat_constant(tape, node, index, TAPE_PARAMETER, decays);
+    pare_error error;
+    pare_status status = quant_aware_weight(tape, node, index, frozen, &tensor, &error);
+    if (status != PARE_OK) { /* out of memory, the only way to fail */
+        tape->failed = status;
+    }
+    return tensor;
 }
 
 uint32_t tape_state(pare_tape *tape, const pare_node *node, size_t index) {
@@ -159,7 +183,7 @@ uint32_t tape_output(pare_tape *tape, const pare_node *node, size_t index) {
 }
 
 uint32_t tape_temporary(pare_tape *tape, const pare_node *node, const pare_shape *shape) {
-    return add_tensor(tape, node->name, PARE_F32, shape, TAPE_VALUE);
+    return add_tensor(tape, node != NULL ? node->name : "temporary", PARE_F32, shape, TAPE_VALUE);
 }
 
 uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *data) {
@@ -343,9 +367,13 @@ pare_status tape_record_graph(pare_tape *tape, pare_error *error) {
     const pare_graph *graph = tape->graph;
     for (size_t i = 0; i < graph->input_count; i++) {
         (void)tape_add_input(tape, graph->inputs[i]);
+        PARE_TRY(round_value(tape, NULL, graph->inputs[i], error));
     }
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {
         PARE_TRY(record_node(tape, node, error));
+        for (size_t i = 0; i < node->output_count; i++) {
+            PARE_TRY(round_value(tape, node, node->outputs[i], error));
+        }
         if (tape->failed != PARE_OK) {
             return pare_fail_memory(error, sizeof(tape_step));
         }

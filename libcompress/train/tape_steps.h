@@ -8,6 +8,15 @@
 #define TAPE_PRAGMA(text) _Pragma(#text)
 #define TAPE_PARALLEL(count) TAPE_PRAGMA(omp parallel for simd schedule(static) if ((count) > 16384))
 
+/* A leaf loop that the compiler may build once more for AVX2. Multiplications and additions stay separate
+ * (-ffp-contract=off), so both give the same bits. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&               \
+    !defined(__SANITIZE_THREAD__)
+#define TAPE_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define TAPE_CLONES
+#endif
+
 /* The one step that reads the tensor; NULL where it has several readers or is read from outside. */
 tape_step *tape_only_reader(pare_tape *tape, uint32_t tensor);
 /* Nobody may overwrite the tensor. */

@@ -14,7 +14,7 @@
 
 #define GRADIENT_BOUND 1e-3
 #define VALUE_BOUND 2e-5
-#define STEP 1e-7        /* short, so that no kink lies within it */
+#define STEP 1e-7       /* short, so that no kink lies within it */
 #define MOST_ELEMENTS 8 /* of one parameter that are moved one by one; then all together, in random directions */
 #define DIRECTIONS 2
 #define MOST_OUTPUTS 8
@@ -207,6 +207,15 @@ static double direction_difference(gradient_net *g, const recording *r, double_n
     return difference / sqrt((double)count);
 }
 
+static size_t largest_of(const float *data, size_t count) {
+    size_t largest = 0;
+    for (size_t i = 1; i < count; i++) {
+        largest = fabsf(data[i]) > fabsf(data[largest]) ? i : largest;
+    }
+    return largest;
+}
+
+/* Of a large parameter, some elements: the largest, so that the differences have their scale, and others. */
 static comparison compare_parameter(gradient_net *g, const recording *r, double_network *oracle,
                                     const tape_parameter *parameter) {
     const pare_value *value = value_of(r->tape, parameter->tensor);
@@ -214,7 +223,10 @@ static comparison compare_parameter(gradient_net *g, const recording *r, double_
     comparison c = {.name = parameter->name};
     size_t drawn = parameter->count < MOST_ELEMENTS ? parameter->count : MOST_ELEMENTS;
     for (size_t k = 0; k < drawn; k++) {
-        size_t i = drawn == parameter->count ? k : (size_t)gradient_pick(g, 0, (int64_t)parameter->count - 1);
+        size_t i = k;
+        if (drawn < parameter->count) {
+            i = k == 0 ? largest_of(found, parameter->count) : pare_random_below(&g->n.random, parameter->count);
+        }
         double expected = slope(r, oracle, value, i, 1, &(double){1});
         double d = fabs(expected - (double)found[i]);
         c.largest = fmax(c.largest, fabs(expected));

@@ -7,7 +7,7 @@
 #include "test.h"
 
 static pare_value *front(gradient_net *g, int64_t channels) {
-    return gradient_blocked(g, channels, 4, 5, -1, 1);
+    return gradient_blocked(g, channels, 5, 5, -1, 1);
 }
 
 static void chain(gradient_net *g) {
@@ -44,7 +44,7 @@ static void residual_folded(gradient_net *g) {
         pare_value *y = NET(&g->n, "Relu", "", net_conv(&g->n, x, channels, 3, 1, 1));
         x = NET(&g->n, "Relu", "", NET(&g->n, "Add", "", net_conv(&g->n, y, channels, 3, 1, 1), x));
     }
-    x = NET(&g->n, "Reshape", "", NET(&g->n, "AveragePool", "kernel_shape:I=4,5", x),
+    x = NET(&g->n, "Reshape", "", NET(&g->n, "AveragePool", "kernel_shape:I=5,5", x),
             net_ints(&g->n, 2, (int64_t[]){0, -1}));
     gradient_output(g, net_gemm(&g->n, x, 4));
 }
@@ -105,7 +105,7 @@ static void views(gradient_net *g) {
 
 /* What no parameter reaches is computed by the runtime; a branch to nowhere is none. */
 static void beside_the_trained(gradient_net *g) {
-    int64_t dims[4] = {-1, 5, 4, 5};
+    int64_t dims[4] = {-1, 5, 5, 5};
     pare_value *x = front(g, 5), *in = net_input(&g->n, 4, dims);
     pare_value *scaled = NET(&g->n, "Transpose", "perm:I=0,1,3,2", NET(&g->n, "Relu", "", in));
     (void)NET(&g->n, "Sigmoid", "", x);
@@ -114,7 +114,7 @@ static void beside_the_trained(gradient_net *g) {
 
 /* A mask of truth values. */
 static void masked(gradient_net *g) {
-    int64_t dims[4] = {-1, 5, 4, 5};
+    int64_t dims[4] = {-1, 5, 5, 5};
     pare_value *x = front(g, 5), *mask = NET(&g->n, "Less", "", net_input(&g->n, 4, dims), net_input(&g->n, 4, dims));
     gradient_output(g, NET(&g->n, "Mul", "", NET(&g->n, "Cast", "to:i=1", NET(&g->n, "Not", "", mask)), x));
 }

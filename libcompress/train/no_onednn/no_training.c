@@ -1,6 +1,7 @@
 /* Where Pare is built without oneDNN nothing trains: the steps that need its
  * primitives are refused, and all floats lie in row-major order. */
 #include "train/tape_plan.h"
+#include "train/tape_run.h"
 #include "train/tape_steps.h"
 
 static pare_status refuse(const pare_node *node, pare_error *error) {
@@ -95,4 +96,8 @@ pare_status tape_emit_reorder(pare_tape *tape, const tape_step *step, const pare
                               const tape_place *to, pare_error *error) {
     (void)tape, (void)step, (void)shape, (void)from, (void)to;
     return pare_fail(error, PARE_UNSUPPORTED, "expected a build with oneDNN to train, found one without");
+}
+
+const char *tape_instruction_set(void) {
+    return "none";
 }
