@@ -313,7 +313,7 @@ static pare_status pair_gradient(pare_tape *tape, const pare_node *node, pare_bi
 
 /* The slope is trained also where it is one number. */
 static pare_status gradient_prelu(pare_tape *tape, const pare_node *node, pare_error *error) {
-    return tape_binary(tape, node, PARE_BINARY_PRELU, tape_input(tape, node, 0), tape_weight(tape, node, 1, false),
+    return tape_binary(tape, node, PARE_BINARY_PRELU, operand(tape, node, 0), tape_weight(tape, node, 1, false),
                        tape_output(tape, node, 0), error);
 }
 
