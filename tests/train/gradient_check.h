@@ -24,6 +24,7 @@
 
 #include "double_ops.h"
 #include "net_builder.h"
+#include "pare/op.h"
 
 #define GRADIENT_ROUNDS 3
 
@@ -43,9 +44,10 @@ pare_value *gradient_blocked(gradient_net *g, int64_t channels, int64_t height, 
 /* One of the network's outputs. */
 void gradient_output(gradient_net *g, pare_value *y);
 
-/* What a run left, for cases that look further. */
+/* What two runs left, for cases that look further. */
 typedef struct gradient_run {
     gradient_net *g;
+    pare_tape *tape;        /* train/tape_internal.h */
     double_network *oracle; /* evaluated */
     size_t outputs;
     const float *found[8]; /* the graph's outputs */
