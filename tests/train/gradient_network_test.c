@@ -134,11 +134,12 @@ static void frozen(gradient_net *g) {
 
 /* More elements than one thread takes. */
 static void large(gradient_net *g) {
-    pare_value *x = gradient_blocked(g, 9, 45, 50, -1, 1);
+    int64_t width = 60 / g->batch;
+    pare_value *x = gradient_blocked(g, 9, 45, width, -1, 1);
     pare_value *y = NET(&g->n, "Mul", "", NET(&g->n, "Mish", "", x), NET(&g->n, "Relu", "", x));
     y = NET(&g->n, "Add", "", NET(&g->n, "Tanh", "", y), x);
     y = NET(&g->n, "Mul", "", NET(&g->n, "Pad", "", y, net_ints(&g->n, 8, (int64_t[]){0, 0, 0, 1, 0, 0, 2, 0})),
-            net_random(&g->n, 3, (int64_t[]){9, 1, 51}, -1, 1));
+            net_random(&g->n, 3, (int64_t[]){9, 1, width + 1}, -1, 1));
     gradient_output(g, NET(&g->n, "AveragePool", "kernel_shape:I=5,5 strides:I=5,5", y));
 }
 
