@@ -243,6 +243,13 @@ static bool asks(int argc, char **argv, const char *option, const char *letter) 
     return false;
 }
 
+void cli_calm_threads(char **argv) {
+    if (getenv("GOMP_SPINCOUNT") == NULL && getenv("OMP_WAIT_POLICY") == NULL &&
+        setenv("GOMP_SPINCOUNT", "20000", 1) == 0) {
+        (void)execv("/proc/self/exe", argv); /* where that fails, all goes on as it is */
+    }
+}
+
 int cli_main(const cli_tool *tool, int argc, char **argv) {
     occupy_closed_streams();
     struct sigaction action = {.sa_handler = on_interrupt};
@@ -279,6 +286,10 @@ static double seconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+bool cli_interrupted(void) {
+    return interrupted;
 }
 
 bool cli_progress(void *context, size_t done, size_t total) {

@@ -106,9 +106,15 @@ typedef struct cli_tool {
     "  csv:FILE?target=COLUMN       numeric columns, header row\n"                                                     \
     "  a part of it: SPEC#0:1000 (from:to), SPEC#train, SPEC#val\n"
 
+/* For programs that compute for long, called first: threads that wait for each other sleep after some 50 µs, in place of
+ * libgomp's milliseconds, which halt everything where other programs want the cores too. libgomp reads its environment
+ * before main, so this starts the program again, once. */
+void cli_calm_threads(char **argv);
 /* Parses, runs, prints the error as "pare-eval: ..." and returns the exit code. */
 int cli_main(const cli_tool *tool, int argc, char **argv);
 
+/* True after SIGINT or SIGTERM. */
+bool cli_interrupted(void);
 /* A pare_progress that draws a bar on a terminal once something takes over a
  * second, and stops at an interrupt. `context` is the label. */
 bool cli_progress(void *context, size_t done, size_t total);

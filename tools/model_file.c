@@ -93,12 +93,13 @@ static pare_status parse_shape(const char *text, pare_arena *arena, pare_shape_b
                 : pare_fail(error, PARE_USAGE, "option --shape: expected NAME=1x3x224x224, found \"%s\"", text);
 }
 
-static pare_status load_graph(model_file *file, pare_error *error) {
+static pare_status load_graph(model_file *file, bool training, pare_error *error) {
     pare_shape_binding bindings[CLI_LIST_MAX];
     for (size_t i = 0; i < common.shapes.count; i++) {
         PARE_TRY(parse_shape(common.shapes.items[i], &file->memory, &bindings[i], error));
     }
-    pare_import_options options = {.bindings = bindings, .binding_count = common.shapes.count};
+    pare_import_options options = {
+        .bindings = bindings, .binding_count = common.shapes.count, .keep_dropout = training};
     return pare_graph_load(file->path, &options, &file->graph, error);
 }
 
@@ -111,7 +112,7 @@ static pare_status prefix_path(pare_status status, const char *path, pare_error 
     return status;
 }
 
-pare_status model_file_open(const char *path, model_file *file, pare_error *error) {
+static pare_status open_as(const char *path, bool training, model_file *file, pare_error *error) {
     memset(file, 0, sizeof *file);
     file->path = path;
     pare_arena_init(&file->memory, SIZE_MAX);
@@ -125,11 +126,19 @@ pare_status model_file_open(const char *path, model_file *file, pare_error *erro
     PARE_TRY(prefix_path(status, path, error));
     file->bytes = (size_t)size;
     file->is_container = pare_model_is_container(head, head_bytes);
-    status = file->is_container ? pare_model_open(path, NULL, &file->model, error) : load_graph(file, error);
+    status = file->is_container ? pare_model_open(path, NULL, &file->model, error) : load_graph(file, training, error);
     if (status == PARE_OK) {
         status = find_preprocess(file, error);
     }
     return prefix_path(status, path, error);
+}
+
+pare_status model_file_open(const char *path, model_file *file, pare_error *error) {
+    return open_as(path, false, file, error);
+}
+
+pare_status model_file_open_for_training(const char *path, model_file *file, pare_error *error) {
+    return open_as(path, true, file, error);
 }
 
 pare_status model_file_lower(model_file *file, pare_error *error) {

@@ -21,6 +21,8 @@ typedef struct model_file {
 /* Reads the file and finds its preprocessing: the model's metadata
  * `pare.preprocess`, else --preprocess, else the sidecar file. */
 pare_status model_file_open(const char *path, model_file *file, pare_error *error);
+/* The same; a graph keeps its Dropout. */
+pare_status model_file_open_for_training(const char *path, model_file *file, pare_error *error);
 /* Lowers an ONNX graph to file->model (a container has it already). */
 pare_status model_file_lower(model_file *file, pare_error *error);
 /* Accepts a zeroed file. */

@@ -40,7 +40,9 @@ static pare_status open_folder(pare_output *output, pare_error *error) {
     if (slash != NULL) {
         *slash = '\0';
     }
-    output->folder = open(slash == output->path ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    do {
+        output->folder = open(slash == output->path ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } while (output->folder < 0 && errno == EINTR);
     int reason = errno;
     if (slash != NULL) {
         *slash = '/';
@@ -80,13 +82,17 @@ static void remove_stale(const pare_output *output) {
     closedir(folder);
 }
 
+static void name_temporary(const pare_output *output, char name[NAME_BYTES]) {
+    static atomic_uint counter;
+    snprintf(name, NAME_BYTES, ".%.*s.%ld-%u%s", KEPT_OF_NAME, output->name, (long)getpid(),
+             atomic_fetch_add(&counter, 1), suffix);
+}
+
 /* Creates and locks the temporary file; a name that is taken, or that a cleaner
  * removed between creation and lock, is tried again under the next number. */
 static pare_status create_temporary(pare_output *output, mode_t mode, pare_error *error) {
-    static atomic_uint counter;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        snprintf(output->temporary, sizeof output->temporary, ".%.*s.%ld-%u%s", KEPT_OF_NAME, output->name,
-                 (long)getpid(), atomic_fetch_add(&counter, 1), suffix);
+        name_temporary(output, output->temporary);
         int created = openat(output->folder, output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (created < 0 && (errno == EEXIST || errno == EINTR)) {
             continue;
@@ -166,7 +172,46 @@ static int sync_retried(int descriptor) {
     return result;
 }
 
-pare_status pare_output_commit(pare_output *output, pare_error *error) {
+/* Gives the file at the output's place a second, temporary name. False where there is none, or the file system has no
+ * hard links, or forbids this one. */
+static bool link_present(const pare_output *output, char link[NAME_BYTES]) {
+    int linked, attempt = 0;
+    do {
+        name_temporary(output, link);
+        linked = linkat(output->folder, output->name, output->folder, link, 0);
+    } while (linked != 0 && errno == EEXIST && ++attempt < ATTEMPTS);
+    return linked == 0;
+}
+
+static bool give_name(pare_output *output) {
+    output->exists = renameat(output->folder, output->temporary, output->folder, output->name) != 0;
+    return !output->exists;
+}
+
+/* The new file takes its name before the old one takes that of the one before: whatever the three hold, a whole one is
+ * at one of the two names at every moment. A failure puts back what was there. */
+static pare_status give_names(pare_output *output, const char *ending, pare_error *error) {
+    char kept[2 * NAME_BYTES], link[NAME_BYTES];
+    snprintf(kept, sizeof kept, "%s%s", output->name, ending);
+    bool linked = link_present(output, link);
+    bool present = linked || errno != ENOENT;
+    bool moved = present && !linked && renameat(output->folder, output->name, output->folder, kept) == 0;
+    bool placed = (!present || linked || moved) && give_name(output);
+    bool good = placed && (!linked || renameat(output->folder, link, output->folder, kept) == 0);
+    if (good) {
+        return PARE_OK;
+    }
+    pare_status status = io_failure(error, output->path, "cannot put the new file here and keep the one before");
+    if (moved) {
+        renameat(output->folder, kept, output->folder, output->name);
+    } else if (linked && (!placed || renameat(output->folder, link, output->folder, output->name) != 0)) {
+        unlinkat(output->folder, link, 0);
+    }
+    return status;
+}
+
+/* `ending` as in pare_output_commit_keeping, or NULL. */
+static pare_status commit(pare_output *output, const char *ending, pare_error *error) {
     pare_status status = PARE_OK;
     /* A second descriptor keeps the lock until the file has its name. */
     int lock = fcntl(output->descriptor, F_DUPFD_CLOEXEC, 0);
@@ -181,11 +226,14 @@ pare_status pare_output_commit(pare_output *output, pare_error *error) {
         status = io_failure(error, output->path, "cannot close");
         goto done;
     }
-    if (renameat(output->folder, output->temporary, output->folder, output->name) != 0) {
+    if (ending != NULL) {
+        status = give_names(output, ending, error);
+    } else if (!give_name(output)) {
         status = io_failure(error, output->path, "cannot rename the temporary file");
+    }
+    if (status != PARE_OK) {
         goto done;
     }
-    output->exists = false;
     /* Some file systems cannot sync a folder and say EINVAL. */
     if (sync_retried(output->folder) != 0 && errno != EINVAL && errno != EROFS) {
         status = io_failure(error, output->path, "cannot write the folder to the disk");
@@ -196,6 +244,14 @@ done:
     }
     pare_output_discard(output);
     return status;
+}
+
+pare_status pare_output_commit(pare_output *output, pare_error *error) {
+    return commit(output, NULL, error);
+}
+
+pare_status pare_output_commit_keeping(pare_output *output, const char *ending, pare_error *error) {
+    return commit(output, ending, error);
 }
 
 void pare_output_discard(pare_output *output) {

@@ -30,21 +30,33 @@ static const cifar_batch *find_batch(const cifar_state *s, size_t index) {
     return &s->batches[at];
 }
 
-static pare_status cifar_read(const void *state, size_t index, pare_sample *sample, pare_error *error) {
-    const cifar_state *s = state;
+/* The first `bytes` bytes of a record, and its label. */
+static pare_status read_record(const cifar_state *s, size_t index, uint8_t *record, size_t bytes, pare_sample *sample,
+                               pare_error *error) {
     const cifar_batch *batch = find_batch(s, index);
-    size_t bytes = PIXELS + s->labels;
-    uint8_t record[PIXELS + 2];
-    uint64_t offset = (uint64_t)(index - batch->first) * bytes;
+    uint64_t offset = (uint64_t)(index - batch->first) * (PIXELS + s->labels);
     PARE_TRY(pare_blob_read(&batch->blob, offset, record, bytes, error));
     unsigned label = record[s->labels - 1];
     if (label >= s->classes) {
         return pare_fail_at(error, PARE_BAD_INPUT, offset, "%s: expected a label below %zu, found %u", batch->blob.path,
                             s->classes, label);
     }
+    sample->classes[0] = label;
+    return PARE_OK;
+}
+
+static pare_status cifar_read_targets(const void *state, size_t index, pare_sample *sample, pare_error *error) {
+    const cifar_state *s = state;
+    uint8_t record[2];
+    return read_record(s, index, record, s->labels, sample, error);
+}
+
+static pare_status cifar_read(const void *state, size_t index, pare_sample *sample, pare_error *error) {
+    const cifar_state *s = state;
+    uint8_t record[PIXELS + 2];
+    PARE_TRY(read_record(s, index, record, PIXELS + s->labels, sample, error));
     PARE_TRY(pare_sample_reserve(sample, PIXELS, error));
     sample->shape = (pare_shape){3, {SIDE, SIDE, CHANNELS}};
-    sample->classes[0] = label;
     uint8_t *out = sample->data;
     for (size_t pixel = 0; pixel < PLANE; pixel++) {
         for (size_t channel = 0; channel < CHANNELS; channel++) {
@@ -93,6 +105,7 @@ static pare_status open_batches(char *arguments, size_t labels, size_t classes, 
     source->state = s;
     source->close = cifar_close;
     source->read = cifar_read;
+    source->read_targets = cifar_read_targets;
     source->checksum = cifar_checksum;
     s->labels = labels;
     s->classes = classes;

@@ -206,9 +206,14 @@ const char *pare_dataset_spec(const pare_dataset *dataset) {
     return dataset->spec;
 }
 
-/* Index in the whole set of sample `index` of the part. */
+/* Position within the part of sample `index` of the view. */
+static size_t part_position(const pare_dataset *d, size_t index) {
+    return d->kept != NULL ? d->kept[index] : index;
+}
+
+/* Index in the whole set of sample `index` of the view. */
 static size_t source_index(const pare_dataset *d, size_t index) {
-    size_t position = d->kept != NULL ? d->kept[index] : index;
+    size_t position = part_position(d, index);
     switch (d->part) {
     case PART_TRAIN:
         return position + position / (FOLDS - 1);
@@ -227,6 +232,19 @@ const char *pare_dataset_sample_name(const pare_dataset *dataset, size_t index) 
     return dataset->source.name(dataset->source.state, source_index(dataset, index));
 }
 
+static pare_status allocate_view(size_t count, size_t **kept, pare_error *error) {
+    size_t bytes = SIZE_MAX;
+    *kept = pare_mul_size(count, sizeof **kept, &bytes) ? pare_alloc(bytes) : NULL;
+    return *kept != NULL ? PARE_OK : pare_fail_memory(error, bytes);
+}
+
+/* Takes `kept` over. */
+static void set_view(pare_dataset *d, size_t *kept, size_t count) {
+    pare_free(d->kept);
+    d->kept = kept;
+    d->count = count;
+}
+
 pare_status pare_dataset_limit(pare_dataset *dataset, size_t limit, bool shuffle, uint64_t seed, pare_error *error) {
     if (limit == 0 || limit >= dataset->count) {
         return PARE_OK;
@@ -235,11 +253,8 @@ pare_status pare_dataset_limit(pare_dataset *dataset, size_t limit, bool shuffle
         dataset->count = limit;
         return PARE_OK;
     }
-    size_t bytes;
-    size_t *kept = pare_mul_size(limit, sizeof *kept, &bytes) ? pare_alloc(bytes) : NULL;
-    if (kept == NULL) {
-        return pare_fail_memory(error, limit);
-    }
+    size_t *kept = NULL;
+    PARE_TRY(allocate_view(limit, &kept, error));
     /* Selection sampling (Knuth, TAOCP vol. 2, 3.4.2, algorithm S): each subset
      * is equally likely and the order stays that of the files. */
     pare_random random;
@@ -247,22 +262,48 @@ pare_status pare_dataset_limit(pare_dataset *dataset, size_t limit, bool shuffle
     size_t chosen = 0;
     for (size_t i = 0; chosen < limit; i++) {
         if (pare_random_below(&random, dataset->count - i) < limit - chosen) {
-            kept[chosen++] = dataset->kept != NULL ? dataset->kept[i] : i;
+            kept[chosen++] = part_position(dataset, i);
         }
     }
-    pare_free(dataset->kept);
-    dataset->kept = kept;
-    dataset->count = limit;
+    set_view(dataset, kept, limit);
     return PARE_OK;
 }
 
-pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
-    if (index >= dataset->count) {
-        return pare_fail(error, PARE_USAGE, "expected a sample below %zu, found %zu", dataset->count, index);
+pare_status pare_dataset_select(pare_dataset *dataset, const size_t *indices, size_t count, pare_error *error) {
+    if (count == 0) {
+        return pare_fail(error, PARE_USAGE, "data set %s: expected samples to select, found none", dataset->spec);
     }
-    const pare_sample_info *info = &dataset->source.info;
-    PARE_TRY(pare_sample_reserve_targets(sample, info->target, info->target_count, error));
+    size_t *kept = NULL;
+    PARE_TRY(allocate_view(count, &kept, error));
+    for (size_t i = 0; i < count; i++) {
+        if (indices[i] >= dataset->count) {
+            pare_free(kept);
+            return pare_fail(error, PARE_USAGE, "data set %s: expected samples below %zu to select, found %zu",
+                             dataset->spec, dataset->count, indices[i]);
+        }
+        kept[i] = part_position(dataset, indices[i]);
+    }
+    set_view(dataset, kept, count);
+    return PARE_OK;
+}
+
+static pare_status prepare_read(const pare_dataset *d, size_t index, pare_sample *sample, pare_error *error) {
+    if (index >= d->count) {
+        return pare_fail(error, PARE_USAGE, "expected a sample below %zu, found %zu", d->count, index);
+    }
+    return pare_sample_reserve_targets(sample, d->source.info.target, d->source.info.target_count, error);
+}
+
+pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
+    PARE_TRY(prepare_read(dataset, index, sample, error));
     return dataset->source.read(dataset->source.state, source_index(dataset, index), sample, error);
+}
+
+pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error) {
+    const pare_source *source = &dataset->source;
+    PARE_TRY(prepare_read(dataset, index, sample, error));
+    return (source->read_targets != NULL ? source->read_targets
+                                         : source->read)(source->state, source_index(dataset, index), sample, error);
 }
 
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error) {

@@ -81,6 +81,25 @@ static pare_status open_file(idx_file *file, const char *path, pare_error *error
     return PARE_OK;
 }
 
+static pare_status idx_read_targets(const void *state, size_t index, pare_sample *sample, pare_error *error) {
+    const idx_state *s = state;
+    const idx_file *labels = &s->labels;
+    uint8_t label[4];
+    if (!s->labelled) {
+        return PARE_OK;
+    }
+    PARE_TRY(pare_blob_read(&labels->blob, labels->header + (uint64_t)index * labels->element, label, labels->element,
+                            error));
+    sample->classes[0] = labels->element == 1 ? label[0]
+                                              : (int32_t)((uint32_t)label[0] << 24 | (uint32_t)label[1] << 16 |
+                                                          (uint32_t)label[2] << 8 | (uint32_t)label[3]);
+    if (sample->classes[0] < 0) {
+        return pare_fail(error, PARE_BAD_INPUT, "%s: sample %zu: expected a label of 0 or more, found %lld",
+                         labels->blob.path, index, (long long)sample->classes[0]);
+    }
+    return PARE_OK;
+}
+
 static pare_status idx_read(const void *state, size_t index, pare_sample *sample, pare_error *error) {
     const idx_state *s = state;
     const idx_file *images = &s->images;
@@ -98,20 +117,7 @@ static pare_status idx_read(const void *state, size_t index, pare_sample *sample
         float value = stored[i];
         memcpy((uint8_t *)sample->data + i * sizeof value, &value, sizeof value);
     }
-    if (s->labelled) {
-        uint8_t label[4];
-        const idx_file *labels = &s->labels;
-        PARE_TRY(pare_blob_read(&labels->blob, labels->header + (uint64_t)index * labels->element, label,
-                                labels->element, error));
-        sample->classes[0] = labels->element == 1 ? label[0]
-                                                  : (int32_t)((uint32_t)label[0] << 24 | (uint32_t)label[1] << 16 |
-                                                              (uint32_t)label[2] << 8 | (uint32_t)label[3]);
-        if (sample->classes[0] < 0) {
-            return pare_fail(error, PARE_BAD_INPUT, "%s: sample %zu: expected a label of 0 or more, found %lld",
-                             labels->blob.path, index, (long long)sample->classes[0]);
-        }
-    }
-    return PARE_OK;
+    return idx_read_targets(s, index, sample, error);
 }
 
 static pare_status idx_checksum(const void *state, uint32_t *crc, pare_error *error) {
@@ -153,6 +159,7 @@ pare_status pare_idx_open(char *arguments, pare_source *source, pare_error *erro
     source->state = s;
     source->close = idx_close;
     source->read = idx_read;
+    source->read_targets = idx_read_targets;
     source->checksum = idx_checksum;
     PARE_TRY(open_file(&s->images, arguments, error));
     const pare_shape *shape = &s->images.shape;

@@ -234,6 +234,15 @@ static char *entry_path(const image_state *s, size_t index) {
     return path;
 }
 
+static pare_status images_read_targets(const void *state, size_t index, pare_sample *sample, pare_error *error) {
+    const image_state *s = state;
+    (void)error;
+    if (s->labelled) {
+        sample->classes[0] = s->entries[index].label;
+    }
+    return PARE_OK;
+}
+
 static pare_status images_read(const void *state, size_t index, pare_sample *sample, pare_error *error) {
     const image_state *s = state;
     size_t size = 0;
@@ -249,12 +258,9 @@ static pare_status images_read(const void *state, size_t index, pare_sample *sam
             pare_error_prefix(error, "%s: ", path);
         }
     }
-    if (s->labelled) {
-        sample->classes[0] = s->entries[index].label;
-    }
     pare_free(file);
     pare_free(path);
-    return status;
+    return status == PARE_OK ? images_read_targets(s, index, sample, error) : status;
 }
 
 static const char *images_name(const void *state, size_t index) {
@@ -335,6 +341,7 @@ pare_status pare_images_open(char *arguments, pare_source *source, pare_error *e
     source->state = s;
     source->close = images_close;
     source->read = images_read;
+    source->read_targets = images_read_targets;
     source->name = images_name;
     source->checksum = images_checksum;
     if (!is_folder(arguments)) {

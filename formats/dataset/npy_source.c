@@ -135,8 +135,12 @@ static pare_status read_stored(const npy_file *file, size_t index, void *out, pa
     return pare_blob_read(&file->blob, file->header.data_offset + (uint64_t)index * bytes, out, bytes, error);
 }
 
-static pare_status read_targets(const npy_state *s, size_t index, pare_sample *sample, pare_error *error) {
+static pare_status npy_read_targets(const void *state, size_t index, pare_sample *sample, pare_error *error) {
+    const npy_state *s = state;
     const npy_file *file = &s->targets;
+    if (!s->labelled) {
+        return PARE_OK;
+    }
     size_t bytes = file->elements * file->element;
     uint8_t few[8], *stored = bytes <= sizeof few ? few : pare_alloc(bytes);
     if (stored == NULL) {
@@ -176,7 +180,7 @@ static pare_status npy_read(const void *state, size_t index, pare_sample *sample
         PARE_TRY(read_stored(file, index, stored, error));
         PARE_TRY(convert(file, stored, s->info.dtype == PARE_S64 ? sample->data : NULL, sample->data, error));
     }
-    return s->labelled ? read_targets(s, index, sample, error) : PARE_OK;
+    return npy_read_targets(s, index, sample, error);
 }
 
 static pare_status npy_checksum(const void *state, uint32_t *crc, pare_error *error) {
@@ -217,6 +221,7 @@ pare_status pare_npy_open(char *arguments, pare_source *source, pare_error *erro
     source->state = s;
     source->close = npy_close;
     source->read = npy_read;
+    source->read_targets = npy_read_targets;
     source->checksum = npy_checksum;
     PARE_TRY(open_file(&s->inputs, arguments, error));
     const pare_shape *shape = &s->inputs.header.shape;

@@ -12,6 +12,8 @@ typedef struct pare_source {
     size_t count;
     pare_sample_info info;
     pare_status (*read)(const void *state, size_t index, pare_sample *sample, pare_error *error);
+    /* As read, but only the targets; NULL: read is as quick. */
+    pare_status (*read_targets)(const void *state, size_t index, pare_sample *sample, pare_error *error);
     const char *(*name)(const void *state, size_t index); /* NULL: samples have no names */
     pare_status (*checksum)(const void *state, uint32_t *crc, pare_error *error);
     void (*close)(void *state); /* accepts half-built states */

@@ -182,6 +182,16 @@ static pare_status make_slots(struct pare_lower_state *state, const pare_graph *
     return PARE_OK;
 }
 
+static pare_status fuse_clone(pare_graph *clone, pare_error *error) {
+    bool changed = false;
+    if (clone->keep_dropout) { /* nothing is trained here, and a copy would cost time and keep neighbours apart */
+        clone->keep_dropout = false;
+        PARE_TRY(pare_remove_identities(clone, &changed, error));
+    }
+    PARE_TRY(pare_fold_batchnorm(clone, &changed, error));
+    return pare_fuse(clone, error);
+}
+
 pare_status pare_graph_lower_with(const pare_graph *graph, const pare_lower_options *options, pare_model **model,
                                   pare_error *error) {
     pare_graph *clone = NULL;
@@ -190,11 +200,7 @@ pare_status pare_graph_lower_with(const pare_graph *graph, const pare_lower_opti
     *model = NULL;
     pare_status status = pare_graph_clone(graph, &clone, error);
     if (status == PARE_OK && (options == NULL || !options->keep_values)) {
-        bool changed = false;
-        status = pare_fold_batchnorm(clone, &changed, error);
-        if (status == PARE_OK) {
-            status = pare_fuse(clone, error);
-        }
+        status = fuse_clone(clone, error);
     }
     if (status != PARE_OK) {
         goto done;

@@ -88,10 +88,8 @@ static pare_status upgrade_top_k(const upgrade *up, pare_node *node) {
 }
 
 static pare_status upgrade_dropout(const upgrade *up, pare_node *node) {
-    (void)up;
-    pare_node_remove_attr(node, "ratio"); /* inference passes everything through */
     pare_node_remove_attr(node, "is_test");
-    return PARE_OK;
+    return float_to_input(up, node, "ratio", 1);
 }
 
 /* Training outputs disappear where nobody reads them. */

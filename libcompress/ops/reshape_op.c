@@ -164,11 +164,9 @@ static pare_status reshape_gradient(pare_tape *tape, const pare_node *node, pare
 }
 
 static pare_status dropout_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
-    float ratio = 0.5F;
-    if (op_input(node, 1) != NULL) {
-        (void)op_float_at(node->inputs[1], 0, &ratio);
-    } else {
-        ratio = pare_node_float(node, "ratio", 0.5F);
+    float ratio = pare_node_float(node, "ratio", 0.5F);
+    if (op_input(node, 1) != NULL && !op_float_at(node->inputs[1], 0, &ratio)) {
+        return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected a constant ratio, found one that is computed");
     }
     if (!(ratio >= 0.0F && ratio < 1.0F)) {
         return pare_node_fail(node, error, PARE_BAD_INPUT, "expected a ratio of at least 0 and below 1, found %g",

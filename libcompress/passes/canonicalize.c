@@ -91,6 +91,19 @@ static pare_status canonicalize_mean(pare_graph *graph, pare_node *node, bool *c
     return PARE_OK;
 }
 
+/* training_mode = false is what an absent one means. */
+static pare_status canonicalize_dropout(pare_graph *graph, pare_node *node, bool *changed, pare_error *error) {
+    const pare_value *mode = pass_input(node, 2);
+    (void)error;
+    if (mode == NULL || mode->data == NULL || mode->data_bytes != 1 || *(const uint8_t *)mode->data != 0) {
+        return PARE_OK;
+    }
+    pare_graph_set_input(graph, node, 2, NULL);
+    node->input_count = 2;
+    *changed = true;
+    return PARE_OK;
+}
+
 typedef struct canonical_rule {
     const char *op;
     pare_status (*apply)(pare_graph *graph, pare_node *node, bool *changed, pare_error *error);
@@ -98,7 +111,7 @@ typedef struct canonical_rule {
 
 static const canonical_rule rules[] = {
     {"Clip", canonicalize_clip},          {"Reshape", canonicalize_reshape}, {"ReduceMean", canonicalize_mean},
-    {"MatMul", pass_canonicalize_matmul}, {"Gemm", pass_canonicalize_gemm},
+    {"MatMul", pass_canonicalize_matmul}, {"Gemm", pass_canonicalize_gemm},  {"Dropout", canonicalize_dropout},
 };
 
 pare_status pare_canonicalize(pare_graph *graph, bool *changed, pare_error *error) {

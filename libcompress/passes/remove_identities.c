@@ -155,8 +155,13 @@ static bool bypass(pare_graph *graph, pare_node *node, pare_value *x) {
     return true;
 }
 
+/* What runs as an identity and trains as something else. */
+static bool is_for_training(const pare_graph *graph, const pare_node *node) {
+    return graph->keep_dropout && pass_is(node, "Dropout") && !is_neutral(pass_input(node, 1), 0.0);
+}
+
 static bool remove_idle(pare_graph *graph, pare_node *node) {
-    const idle_rule *rule = find_rule(node);
+    const idle_rule *rule = is_for_training(graph, node) ? NULL : find_rule(node);
     if (rule == NULL || node->input_count == 0 || node->inputs[0] == NULL || node->output_count == 0 ||
         node->outputs[0] == NULL) {
         return false;

@@ -56,15 +56,17 @@ KIND(div, a / b, 1.0F / b, -a / (b * b))
 KIND(power, powf(a, b), b == 0 ? 0.0F : b * powf(a, b - 1.0F), powf(a, b) * log_or_zero(a))
 KIND(smaller, a < b ? a : b, a < b ? 1.0F : a == b ? 0.5F : 0.0F, b < a ? 1.0F : a == b ? 0.5F : 0.0F)
 KIND(larger, a > b ? a : b, a > b ? 1.0F : a == b ? 0.5F : 0.0F, b > a ? 1.0F : a == b ? 0.5F : 0.0F)
+KIND(remainder, fmodf(a, b), 1.0F, -truncf(a / b))
 KIND(prelu, a < 0 ? b * a : a, a < 0 ? b : 1.0F, a < 0 ? a : 0.0F)
 
 #define LOOP(name, linear)                                                                                             \
     { name##_forward, name##_to_a, name##_to_b, linear }
-static const binary_loop loops[] = {
-    [PARE_BINARY_ADD] = LOOP(add, true),     [PARE_BINARY_SUB] = LOOP(sub, true),
-    [PARE_BINARY_MUL] = LOOP(mul, false),    [PARE_BINARY_DIV] = LOOP(div, false),
-    [PARE_BINARY_POW] = LOOP(power, false),  [PARE_BINARY_MIN] = LOOP(smaller, false),
-    [PARE_BINARY_MAX] = LOOP(larger, false), [PARE_BINARY_PRELU] = LOOP(prelu, false),
+static const binary_loop loops[PARE_BINARY_END] = {
+    [PARE_BINARY_ADD] = LOOP(add, true),        [PARE_BINARY_SUB] = LOOP(sub, true),
+    [PARE_BINARY_MUL] = LOOP(mul, false),       [PARE_BINARY_DIV] = LOOP(div, false),
+    [PARE_BINARY_POW] = LOOP(power, false),     [PARE_BINARY_MIN] = LOOP(smaller, false),
+    [PARE_BINARY_MAX] = LOOP(larger, false),    [PARE_BINARY_PRELU] = LOOP(prelu, false),
+    [PARE_BINARY_MOD] = LOOP(remainder, false),
 };
 
 typedef struct binary_plan {
@@ -240,7 +242,7 @@ static const tape_step_class binary_class = {"binary", false, binary_forward, bi
 pare_status tape_binary(pare_tape *tape, const pare_node *node, pare_binary_kind kind, uint32_t a, uint32_t b,
                         uint32_t y, pare_error *error) {
     int32_t attr = (int32_t)kind;
-    if (kind > PARE_BINARY_PRELU) {
+    if (kind >= PARE_BINARY_END || loops[kind].forward == NULL) {
         return tape_refuse(node, error);
     }
     return tape_record(tape, &binary_class, node, (const uint32_t[]){a, b}, 2, &y, 1, &attr, sizeof attr, error);

@@ -9,15 +9,15 @@
 #include "pare/status.h"
 
 /* What must agree between the run that saved and the one that resumes; all text
- * is UTF-8 without NUL, at most 64 KiB. */
+ * is UTF-8 without NUL, at most 64 KiB (NULL: empty). The version of Pare is added. */
 typedef struct pare_checkpoint_identity {
-    const char *options;   /* canonical JSON of every option that changes the result */
-    uint64_t model_hash;   /* of the student before training */
-    uint64_t teacher_hash; /* 0: no teacher */
-    uint32_t dataset_crc, validation_crc;
-    uint64_t samples;
-    const char *backend; /* "oneDNN 2.6.3" */
-    const char *isa;     /* instruction set that the run was made with */
+    const char *options;                  /* canonical JSON of every option that changes the result */
+    uint64_t model_hash;                  /* of the student before training */
+    uint64_t teacher_hash;                /* 0: no teacher */
+    uint32_t dataset_crc, validation_crc; /* 0: no validation set */
+    uint64_t samples;                     /* of the data set */
+    const char *backend;                  /* "oneDNN 2.6.3" */
+    const char *isa;                      /* instruction set that the run was made with */
     int32_t threads, ranks;
     uint64_t seed;
     int32_t optimizer; /* pare_optimizer_kind */
@@ -39,14 +39,18 @@ typedef struct pare_checkpoint_progress {
     uint64_t random[8]; /* states of generators that are not counters */
 } pare_checkpoint_progress;
 
-/* Writes atomically; the file that was there is kept as PATH.previous (so the last two survive). PARE_IO for a full
- * disk leaves both older files as they were. */
+/* Writes atomically; the file that was there is kept as PATH.previous (so the last two survive), and a process that is
+ * killed leaves a whole file at PATH. PARE_IO (a full disk, no such folder, a name without room for ".previous")
+ * leaves both older files as they were (but where the new names could not be synced); PARE_USAGE and PARE_LIMIT name
+ * what a checkpoint cannot hold. */
 pare_status pare_checkpoint_save(const char *path, const pare_checkpoint_identity *identity,
                                  const pare_checkpoint_progress *progress, const pare_checkpoint_array *arrays,
                                  size_t array_count, pare_error *error);
 /* Reads into the arrays after checking magic, version, sections, CRCs, the identity field by field (each difference is
- * named: what was saved, what this run has; PARE_USAGE) and the arrays' names and counts. Nothing is changed on
- * failure. A truncated or damaged file (PARE_BAD_INPUT) says whether PATH.previous can be used instead. */
+ * named: what was saved, what this run has; PARE_USAGE; the version of Pare is one of them) and the arrays' names and
+ * counts, in their order (PARE_USAGE). Nothing is changed on failure. A truncated or damaged file (PARE_BAD_INPUT)
+ * or a missing one (PARE_IO) says whether PATH.previous can be used instead; a later version is PARE_UNSUPPORTED.
+ * Needs as much memory as the arrays have, for as long as it runs. */
 pare_status pare_checkpoint_load(const char *path, const pare_checkpoint_identity *identity,
                                  pare_checkpoint_progress *progress, const pare_checkpoint_array *arrays,
                                  size_t array_count, pare_error *error);

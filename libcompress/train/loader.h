@@ -7,26 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pare/augment.h"
 #include "pare/dataset.h"
 #include "pare/preprocess.h"
-
-/* What may happen to a sample. Zero-initialised: nothing. All sizes are in
- * pixels of the model's input, probabilities in [0, 1]. Sample i of epoch e is
- * always changed the same way: the random numbers are those of
- * seed(options.seed, e, position), never of a thread. */
-typedef struct pare_augment {
-    bool flip_horizontal, flip_vertical; /* each with probability 1/2 */
-    int32_t crop_padding;                /* pad by so much (zeros of the normalised input), crop back at random */
-    int32_t shift;                       /* moves by up to so many pixels, zeros come in */
-    double rotation;                     /* up to ± so many degrees, bilinear, zeros outside */
-    double brightness, contrast; /* adds up to ± brightness × the input's deviation; multiplies around the sample's mean
-                                    by 1 ± contrast */
-    int32_t cutout;              /* zeroes a square of this side (DeVries and Taylor 2017) */
-    double noise;                /* adds N(0, noise²) */
-    double mixup;                /* alpha of Beta(alpha, alpha) (Zhang et al. 2018), one lambda a batch */
-} pare_augment;
-/* PARE_USAGE names a field out of range. */
-pare_status pare_augment_check(const pare_augment *augment, pare_error *error);
 
 typedef struct pare_loader_options {
     const pare_preprocess *preprocess;
@@ -46,7 +29,7 @@ typedef struct pare_loader_options {
 typedef struct pare_batch {
     const void *inputs;           /* [batch, input] */
     const int64_t *classes;       /* [batch × targets] of class targets after label_offset, or NULL */
-    const int64_t *mixed_classes; /* mixup: the other class of each sample, else NULL */
+    const int64_t *mixed_classes; /* mixup: as `classes`, of the sample mixed in; else NULL */
     const float *values;          /* [batch × targets] of value targets (mixed already), or NULL */
     size_t targets;
     float lambda;          /* mixup: share of `classes`; 1 without */
@@ -56,30 +39,20 @@ typedef struct pare_batch {
 
 typedef struct pare_loader pare_loader;
 
-/* PARE_USAGE when the batch (times ranks) is larger than the number of samples (both are named). Does not
- * own `dataset`, which nobody else may read while the loader lives. */
+/* Starts the thread, which begins with batch 0 of epoch 0. PARE_USAGE when the batch (times ranks) is larger than the
+ * number of samples (both are named), or when an augmentation does not apply to the samples (it is named, and why).
+ * Does not own `dataset`, which nobody else may read while the loader lives. */
 pare_status pare_loader_create(pare_dataset *dataset, const pare_loader_options *options, pare_loader **loader,
                                pare_error *error);
 /* Stops the thread. Accepts NULL. */
 void pare_loader_free(pare_loader *loader);
 /* Whole batches an epoch; a last, partial one is left out (other samples each epoch when shuffled). */
 size_t pare_loader_batches(const pare_loader *loader);
-/* The next batch; rolls over to the next epoch with a new permutation. */
+/* The next batch; rolls over to the next epoch with a new permutation. A sample that cannot be read or preprocessed
+ * fails the batch that it belongs to, and each further call until a seek. */
 pare_status pare_loader_next(pare_loader *loader, pare_batch *batch, pare_error *error);
-/* Makes batch `batch_in_epoch` of `epoch` the next one: resuming needs no other state. */
+/* Makes batch `batch_in_epoch` of `epoch` the next one: resuming needs no other state. Ends the validity of the batch
+ * that was returned last. PARE_USAGE when an epoch has not so many batches. */
 pare_status pare_loader_seek(pare_loader *loader, uint64_t epoch, uint64_t batch_in_epoch, pare_error *error);
-
-/* Splits sample indices [0, count) into training and validation parts, seeded; where `classes` is not NULL
- * ([count], negative: unknown) each class is split in the same proportion (stratified). Ascending order; *train
- * and *validation are freed by the caller with pare_free. PARE_USAGE when a part would be empty. */
-pare_status pare_split_fraction(size_t count, const int64_t *classes, double fraction, uint64_t seed, size_t **train,
-                                size_t *train_count, size_t **validation, size_t *validation_count, pare_error *error);
-/* Fold `fold` of `folds` (stratified likewise): its samples are the validation part. */
-pare_status pare_split_fold(size_t count, const int64_t *classes, size_t folds, size_t fold, uint64_t seed,
-                            size_t **train, size_t *train_count, size_t **validation, size_t *validation_count,
-                            pare_error *error);
-/* First class target of each sample of a data set, as label + offset; the caller frees *classes with pare_free.
- * NULL where the set has no class targets. */
-pare_status pare_dataset_classes(pare_dataset *dataset, int64_t **classes, pare_error *error);
 
 #endif

@@ -140,6 +140,9 @@ pare_status tape_new_value(pare_tape *tape, uint32_t tensor, const tape_layout *
     *place = (tape_place){tape_buffer(tape, bytes, error, &status), layout, false};
     t->placed = true;
     t->value = *place;
+    if (status == PARE_OK) {
+        tape->memories[place->buffer].is_value = t->dtype == PARE_F32;
+    }
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* A tape's memory and its execution. */
 #include "train/tape_run.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "train/tape_internal.h"
@@ -90,6 +91,38 @@ pare_status tape_backward(pare_tape *tape, pare_error *error) {
     return run_actions(tape, tape->forward_actions, tape->action_count, error);
 }
 
+void tape_freeze(pare_tape *tape, const char *const *patterns, size_t count, bool batch_norm) {
+    tape->freeze = patterns;
+    tape->freeze_count = count;
+    tape->freeze_batch_norm = batch_norm;
+}
+
+static bool holds_not_finite(const float *data, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(data[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const pare_node *tape_find_not_finite(pare_tape *tape) {
+    for (uint32_t i = 0; i < tape->forward_actions; i++) {
+        const tape_action *action = &tape->actions[i];
+        if (action->run(action->context, action->pointers) != PARE_OK) {
+            return NULL;
+        }
+        for (uint32_t k = 0; k < action->count; k++) {
+            const tape_memory *memory = &tape->memories[action->buffers[k]];
+            if (memory->is_value && action->step != NULL && action->step->node != NULL &&
+                holds_not_finite(action->pointers[k], memory->bytes / sizeof(float))) {
+                return action->step->node;
+            }
+        }
+    }
+    return NULL;
+}
+
 static pare_status store_list(pare_tape *tape, const tape_parameter *list, uint32_t count, const float *flat,
                               pare_error *error) {
     for (uint32_t i = 0; i < tape->link_count; i++) {
@@ -113,7 +146,7 @@ static pare_status store_list(pare_tape *tape, const tape_parameter *list, uint3
     return PARE_OK;
 }
 
-pare_status tape_store(pare_tape *tape, const float *values, pare_error *error) {
+pare_status tape_store(pare_tape *tape, const float *values, const float *running, pare_error *error) {
     PARE_TRY(store_list(tape, tape->parameters, tape->parameter_count, values, error));
-    return store_list(tape, tape->states, tape->state_count, tape->running, error);
+    return store_list(tape, tape->states, tape->state_count, running, error);
 }

@@ -7,6 +7,8 @@
 
 /* `graph` must outlive the tape; `batch` binds its open dimension. */
 pare_status tape_create(pare_graph *graph, int64_t batch, uint64_t seed, pare_tape **tape, pare_error *error);
+/* Of the primitives that the tape uses: "avx512_core", ...; static. */
+const char *tape_instruction_set(void);
 /* Accepts NULL. */
 void tape_free(pare_tape *tape);
 /* Flat vectors with the graph's numbers in them, and memory for the inputs; after all recording. */
@@ -18,6 +20,12 @@ pare_status tape_backward(pare_tape *tape, pare_error *error);
 /* Memory of an input: exactly its bytes. */
 void *tape_input_data(pare_tape *tape, uint32_t tensor);
 /* Writes the flat vectors back into the graph's constants. */
-pare_status tape_store(pare_tape *tape, const float *values, pare_error *error);
+pare_status tape_store(pare_tape *tape, const float *values, const float *running, pare_error *error);
+/* Patterns of node names whose constants stay as they are (not copied); with `batch_norm` running statistics stay,
+ * and are what training uses. Before recording. */
+void tape_freeze(pare_tape *tape, const char *const *patterns, size_t count, bool batch_norm);
+/* After a forward pass whose loss is not finite: the first node with an output that is not, NULL where there is none.
+ * Runs forwards again. */
+const pare_node *tape_find_not_finite(pare_tape *tape);
 
 #endif

@@ -268,6 +268,72 @@ static void limit_takes_the_first_or_a_seeded_sample(void **state) {
     pare_sample_free(&sample);
 }
 
+static void expect_order(pare_dataset *d, const size_t *wanted, size_t count) {
+    pare_sample sample = {0};
+    pare_error error = {0};
+    assert_int_equal(pare_dataset_count(d), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(pare_dataset_read(d, i, &sample, &error), &error);
+        assert_int_equal(((uint8_t *)sample.data)[0], wanted[i] * SIDE_BYTES);
+        assert_int_equal(sample.classes[0], wanted[i] % 10);
+    }
+    assert_fails(pare_dataset_read(d, count, &sample, &error), PARE_USAGE, &error, "expected a sample below");
+    pare_sample_free(&sample);
+}
+
+static void select_takes_these_in_this_order(void **state) {
+    (void)state;
+    put_usual();
+    pare_error error = {0};
+    size_t wanted[4] = {24, 3, 3, 11};
+    pare_dataset *d = must_open(make_spec("idx", "images", "labels", ""));
+    pare_dataset *other = must_open(make_spec("idx", "images", "labels", ""));
+    assert_ok(pare_dataset_select(d, wanted, 4, &error), &error);
+    wanted[0] = 0; /* copied */
+    expect_order(d, (const size_t[]){24, 3, 3, 11}, 4);
+    /* of what is left, not of the file */
+    assert_ok(pare_dataset_select(d, (const size_t[]){3, 0}, 2, &error), &error);
+    expect_order(d, (const size_t[]){11, 24}, 2);
+    assert_ok(pare_dataset_limit(d, 1, false, 0, &error), &error);
+    expect_order(d, (const size_t[]){11}, 1);
+    assert_int_equal(pare_dataset_count(other), IMAGES);
+    pare_dataset_close(d);
+    pare_dataset_close(other);
+}
+
+static void select_goes_by_the_part_and_the_limit(void **state) {
+    (void)state;
+    put_usual();
+    pare_error error = {0};
+    pare_dataset *d = must_open(make_spec("idx", "images", "labels", "#train"));
+    assert_ok(pare_dataset_select(d, (const size_t[]){22, 9, 8}, 3, &error), &error);
+    expect_order(d, (const size_t[]){24, 10, 8}, 3); /* 9 and 19 are in #val */
+    pare_dataset_close(d);
+    d = must_open(make_spec("idx", "images", "labels", "#10:20"));
+    assert_ok(pare_dataset_limit(d, 5, false, 0, &error), &error);
+    assert_ok(pare_dataset_select(d, (const size_t[]){4, 1}, 2, &error), &error);
+    expect_order(d, (const size_t[]){14, 11}, 2);
+    pare_dataset_close(d);
+}
+
+static void what_cannot_be_selected_leaves_the_view(void **state) {
+    (void)state;
+    put_usual();
+    pare_error error = {0};
+    pare_dataset *d = must_open(make_spec("idx", "images", "labels", ""));
+    assert_ok(pare_dataset_select(d, (const size_t[]){7, 5}, 2, &error), &error);
+    size_t before = pare_memory_used();
+    assert_fails(pare_dataset_select(d, (const size_t[]){0, 2}, 2, &error), PARE_USAGE, &error, "below 2 to select");
+    assert_fails(pare_dataset_select(d, NULL, 0, &error), PARE_USAGE, &error, "found none");
+    assert_fails(pare_dataset_select(d, (const size_t[]){0}, SIZE_MAX / 4, &error), PARE_LIMIT, &error, "");
+    pare_memory_fail_at(1, false);
+    assert_fails(pare_dataset_select(d, (const size_t[]){0}, 1, &error), PARE_LIMIT, &error, "");
+    pare_memory_fail_at(0, false);
+    assert_int_equal(pare_memory_used(), before);
+    expect_order(d, (const size_t[]){7, 5}, 2);
+    pare_dataset_close(d);
+}
+
 static void failed_allocations_are_reported_and_leak_nothing(void **state) {
     (void)state;
     put_usual();
@@ -307,6 +373,9 @@ int main(void) {
         cmocka_unit_test(parts_of_a_set),
         cmocka_unit_test(train_and_val_share_no_sample),
         cmocka_unit_test(limit_takes_the_first_or_a_seeded_sample),
+        cmocka_unit_test(select_takes_these_in_this_order),
+        cmocka_unit_test(select_goes_by_the_part_and_the_limit),
+        cmocka_unit_test(what_cannot_be_selected_leaves_the_view),
         cmocka_unit_test(failed_allocations_are_reported_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,25 +187,38 @@ static int64_t nearest_of(const char *mode, double x) {
     return (int64_t)(strcmp(mode, "round_prefer_ceil") == 0 ? floor(x + 0.5) : ceil(x - 0.5));
 }
 
-/* Nearest, or linear: the sum over the corners of the cell that the point lies in. */
+/* Keys's cubic kernel. */
+static double cubic(double distance, double a) {
+    double d = fabs(distance);
+    return d <= 1 ? (a + 2) * d * d * d - (a + 3) * d * d + 1 : d < 2 ? a * (d * d * d - 5 * d * d + 8 * d - 4) : 0;
+}
+
+/* Nearest, or the weighted sum over those around the cell that the point lies in, 2 (linear) or 4 (cubic) an axis. */
 static double resized_at(const double_call *call, const resize_axis *axes, const int64_t *at) {
     const pare_shape *x = &call->x[0]->shape;
     const char *coordinate = pare_node_string(call->node, "coordinate_transformation_mode", "half_pixel");
     const char *rounding = pare_node_string(call->node, "nearest_mode", "round_prefer_floor");
-    bool linear = strcmp(pare_node_string(call->node, "mode", "nearest"), "linear") == 0;
-    double sum = 0;
-    for (unsigned corner = 0; corner < (linear ? 1U << x->rank : 1U); corner++) {
+    const char *mode = pare_node_string(call->node, "mode", "nearest");
+    unsigned taps = strcmp(mode, "linear") == 0 ? 2 : strcmp(mode, "cubic") == 0 ? 4 : 1, all = 1;
+    double sum = 0, sharpness = (double)pare_node_float(call->node, "cubic_coeff_a", -0.75F);
+    for (int32_t a = 0; a < x->rank; a++) {
+        all *= axes[a].in == axes[a].out && axes[a].scale == 1 ? 1 : taps;
+    }
+    for (unsigned corner = 0; corner < all; corner++) {
+        unsigned rest = corner;
         int64_t from[PARE_MAX_RANK];
         double share = 1;
         for (int32_t a = 0; a < x->rank; a++) {
             bool same = axes[a].in == axes[a].out && axes[a].scale == 1;
             double source = same ? (double)at[a] : source_of(coordinate, at[a], &axes[a]);
-            if (linear) {
-                double low = floor(source), high_share = source - low;
-                share *= (corner >> a & 1U) != 0 ? high_share : 1 - high_share;
-                from[a] = (int64_t)low + (int64_t)(corner >> a & 1U);
+            if (same || taps == 1) {
+                from[a] = same ? at[a] : nearest_of(rounding, source);
             } else {
-                from[a] = nearest_of(rounding, source);
+                int64_t tap = (int64_t)floor(source) + (int64_t)(rest % taps) - (taps == 4 ? 1 : 0);
+                double distance = source - (double)tap;
+                share *= taps == 4 ? cubic(distance, sharpness) : 1 - fabs(distance);
+                from[a] = tap;
+                rest /= taps;
             }
             from[a] = clamp(from[a], 0, x->dims[a] - 1);
         }

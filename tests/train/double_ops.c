@@ -7,7 +7,8 @@
 #include "test.h"
 
 static const double_op *const families[] = {double_element_ops, double_window_ops, double_normal_ops,
-                                            double_product_ops, double_move_ops};
+                                            double_product_ops, double_move_ops,   double_reduce_ops,
+                                            double_layer_ops,   double_select_ops, double_sequence_ops};
 
 typedef struct double_step {
     double_call call;

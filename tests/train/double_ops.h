@@ -57,6 +57,6 @@ typedef struct double_op {
     void (*run)(const double_call *call);
 } double_op;
 extern const double_op double_element_ops[], double_window_ops[], double_normal_ops[], double_product_ops[],
-    double_move_ops[];
+    double_move_ops[], double_reduce_ops[], double_layer_ops[], double_select_ops[], double_sequence_ops[];
 
 #endif

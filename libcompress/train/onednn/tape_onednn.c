@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "train/tape_internal.h"
+#include "train/tape_run.h"
 
 #define MAX_ARGS 12
 
@@ -22,6 +23,29 @@ static void make_engine(void) {
 dnnl_engine_t tape_onednn_engine(void) {
     (void)pthread_once(&engine_once, make_engine);
     return stream != NULL ? engine : NULL;
+}
+
+const char *tape_instruction_set(void) {
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {
+        {dnnl_cpu_isa_sse41, "sse4.1"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+    };
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].isa == isa) {
+            return names[i].name;
+        }
+    }
+    return "other";
 }
 
 pare_status tape_onednn_status(const tape_step *step, dnnl_status_t status, const char *what, pare_error *error) {

@@ -32,6 +32,10 @@ pare_status pare_output_open(const char *path, pare_output **output, pare_error 
 pare_status pare_output_write(pare_output *output, const void *data, size_t bytes, pare_error *error);
 /* Makes the file visible and frees `output`, also when it fails. */
 pare_status pare_output_commit(pare_output *output, pare_error *error);
+/* As pare_output_commit; a file that was at `path` is kept as `path` + `ending`, in
+ * place of the one there. At every moment `path` names a whole file, the old or the
+ * new one (on file systems without hard links: it or the kept one does). */
+pare_status pare_output_commit_keeping(pare_output *output, const char *ending, pare_error *error);
 /* Drops the temporary file and frees `output`. Accepts NULL. */
 void pare_output_discard(pare_output *output);
 

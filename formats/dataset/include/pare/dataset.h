@@ -57,8 +57,16 @@ const char *pare_dataset_sample_name(const pare_dataset *dataset, size_t index);
  * of them (in ascending order). limit 0 keeps all. */
 pare_status pare_dataset_limit(pare_dataset *dataset, size_t limit, bool shuffle, uint64_t seed, pare_error *error);
 
+/* Keeps `count` of the samples, in this order: sample i is then what sample
+ * indices[i] was. The indices are copied; one may come more than once. PARE_USAGE
+ * when none is given or one is not below the count; the view then stays. */
+pare_status pare_dataset_select(pare_dataset *dataset, const size_t *indices, size_t count, pare_error *error);
+
 /* Reads sample `index` (below the count). */
 pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error);
+/* Reads the targets of sample `index` alone, without its picture where the kind
+ * of set allows that; the sample's data is undefined afterwards. */
+pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error);
 
 /* CRC-32 over the files' bytes, for run records. Reads everything once. */
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error);

@@ -1,0 +1,367 @@
+/* A run: set up, step by step, epoch by epoch, and what is left of it. */
+#include "pare/train.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "train/tape_internal.h"
+#include "train/tape_record.h"
+#include "train/trainer.h"
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* --- set-up ---------------------------------------------------------------------------- */
+
+static pare_status check_options(const pare_train_options *o, pare_error *error) {
+    if (o->epochs == 0 || o->batch == 0) {
+        return pare_fail(error, PARE_USAGE, "expected at least one epoch and one sample a batch, found %llu and %zu",
+                         (unsigned long long)o->epochs, o->batch);
+    }
+    if (!(o->ema >= 0.0 && o->ema < 1.0) || !(o->loss.label_smoothing >= 0.0 && o->loss.label_smoothing < 1.0)) {
+        return pare_fail(error, PARE_USAGE, "expected ema and label smoothing of at least 0 and below 1, found %g, %g",
+                         o->ema, o->loss.label_smoothing);
+    }
+    return pare_augment_check(&o->augment, error);
+}
+
+static pare_status check_network(const pare_graph *graph, pare_error *error) {
+    if (graph->input_count != 1 || graph->output_count < 1) {
+        return pare_fail(error, PARE_UNSUPPORTED, "expected a network of one input to train, found %zu inputs",
+                         graph->input_count);
+    }
+    const pare_shape *shape = &graph->inputs[0]->shape;
+    if (shape->rank < 1 || shape->dims[0] != -1) {
+        char text[160];
+        return pare_fail(error, PARE_UNSUPPORTED,
+                         "expected an open batch dimension in front of input \"%s\" to train, found %s",
+                         graph->inputs[0]->name, pare_shape_text(shape, text, sizeof text));
+    }
+    for (size_t i = 0; i < graph->value_count; i++) {
+        if (graph->values[i]->quant != NULL) {
+            return pare_fail(error, PARE_UNSUPPORTED,
+                             "expected a network of real numbers to train, found \"%s\" quantized: train the network "
+                             "that it was made from",
+                             graph->values[i]->name);
+        }
+    }
+    return PARE_OK;
+}
+
+static pare_shape sample_shape(const pare_graph *graph) {
+    pare_shape shape = graph->inputs[0]->shape;
+    shape.rank--;
+    memmove(shape.dims, shape.dims + 1, (PARE_MAX_RANK - 1) * sizeof shape.dims[0]);
+    return shape;
+}
+
+static pare_status open_loader(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    pare_loader_options loader = {.preprocess = o->preprocess,
+                                  .input = sample_shape(t->graph),
+                                  .dtype = t->graph->inputs[0]->dtype,
+                                  .augment = o->augment,
+                                  .batch = o->batch,
+                                  .seed = o->seed,
+                                  .shuffle = true,
+                                  .ranks = 1};
+    return pare_loader_create(t->data, &loader, &t->loader, error);
+}
+
+static pare_status plan_course(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    size_t samples = pare_dataset_count(t->data);
+    if (o->batch > samples) {
+        return pare_fail(error, PARE_USAGE, "expected a batch of at most the %zu samples of \"%s\", found %zu", samples,
+                         pare_dataset_spec(t->data), o->batch);
+    }
+    t->epoch_steps = samples / o->batch;
+    t->schedule = o->schedule;
+    t->progress.total_steps = o->epochs * t->epoch_steps;
+    if (o->max_steps > 0 && o->max_steps < t->progress.total_steps) {
+        t->progress.total_steps = o->max_steps;
+    }
+    t->schedule.total_steps = t->progress.total_steps;
+    if (o->warmup_epochs > 0) {
+        t->schedule.warmup_steps = (uint64_t)(o->warmup_epochs * (double)t->epoch_steps);
+    }
+    return pare_schedule_check(&t->schedule, error);
+}
+
+static pare_status record_network(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    PARE_TRY(tape_create(t->graph, (int64_t)o->batch, o->seed, &t->tape, error));
+    tape_freeze(t->tape, o->freeze, o->freeze_count, o->freeze_batch_norm);
+    PARE_TRY(tape_record_graph(t->tape, error));
+    t->input = tape_find(t->tape, t->graph->inputs[0]);
+    if (o->distill != NULL) {
+        pare_shape shape = sample_shape(t->graph);
+        PARE_TRY(teacher_create(o->distill, o->preprocess, t->data, &shape, o->batch, o->threads, &t->teacher, error));
+    }
+    PARE_TRY(trainer_add_losses(t, error));
+    PARE_TRY(tape_allocate(t->tape, error));
+    return tape_plan(t->tape, error);
+}
+
+/* Neighbours that are treated alike become one group. */
+static pare_status make_groups(trainer *t, pare_error *error) {
+    const pare_tape *tape = t->tape;
+    t->groups = pare_alloc_zero(tape->parameter_count + 1U, sizeof *t->groups);
+    if (t->groups == NULL) {
+        return pare_fail_memory(error, tape->parameter_count * sizeof *t->groups);
+    }
+    for (uint32_t i = 0; i < tape->parameter_count; i++) {
+        const tape_parameter *p = &tape->parameters[i];
+        pare_parameter_group *last = t->group_count > 0 ? &t->groups[t->group_count - 1] : NULL;
+        if (last == NULL || last->decays != p->decays) {
+            last = &t->groups[t->group_count++];
+            *last = (pare_parameter_group){.first = p->offset, .decays = p->decays, .lr_scale = 1.0};
+        }
+        last->count = p->offset + p->count - last->first;
+    }
+    return PARE_OK;
+}
+
+static pare_status copy_vector(const float *from, size_t count, float **to, pare_error *error) {
+    *to = pare_alloc_zero(count + 1, sizeof **to);
+    if (*to == NULL) {
+        return pare_fail_memory(error, count * sizeof **to);
+    }
+    memcpy(*to, from, count * sizeof **to);
+    return PARE_OK;
+}
+
+static pare_status make_vectors(trainer *t, pare_error *error) {
+    const pare_tape *tape = t->tape;
+    PARE_TRY(pare_optimizer_create(&t->options->optimizer, tape->flat_count, &t->optimizer, error));
+    if (t->options->ema > 0) {
+        PARE_TRY(copy_vector(tape->values, tape->flat_count, &t->average, error));
+    }
+    if (t->validation != NULL) {
+        PARE_TRY(copy_vector(tape->values, tape->flat_count, &t->best, error));
+        PARE_TRY(copy_vector(tape->running, tape->state_floats, &t->best_running, error));
+    }
+    return make_groups(t, error);
+}
+
+static pare_status set_up(trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    PARE_TRY(check_options(o, error));
+    PARE_TRY(check_network(t->graph, error));
+    omp_set_dynamic(0);
+    if (o->threads > 0) {
+        omp_set_num_threads(o->threads);
+    }
+    PARE_TRY(plan_course(t, error));
+    PARE_TRY(record_network(t, error));
+    PARE_TRY(make_vectors(t, error));
+    t->progress.best_metric = NAN;
+    if (o->checkpoint != NULL || o->resume != NULL) {
+        PARE_TRY(trainer_identify(t, error));
+    }
+    if (o->resume != NULL) {
+        PARE_TRY(trainer_load(t, o->resume, error));
+        t->first_step = t->progress.step;
+    }
+    /* Last: from here on its thread reads the set. */
+    PARE_TRY(open_loader(t, error));
+    return pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
+}
+
+static void tear_down(trainer *t) {
+    pare_loader_free(t->loader);
+    teacher_free(t->teacher);
+    pare_optimizer_free(&t->optimizer);
+    tape_free(t->tape);
+    pare_free(t->groups);
+    pare_free(t->average);
+    pare_free(t->best);
+    pare_free(t->best_running);
+    free(t->options_text);
+}
+
+/* --- a step ------------------------------------------------------------------------------- */
+
+static double total_loss(const trainer *t) {
+    double loss = 0;
+    for (size_t i = 0; i < t->loss_count; i++) {
+        loss += t->losses[i].weight * *t->losses[i].value;
+    }
+    return loss;
+}
+
+static const char *parameter_not_finite(const pare_tape *tape, const float *flat) {
+    for (uint32_t i = 0; i < tape->parameter_count; i++) {
+        const tape_parameter *p = &tape->parameters[i];
+        for (size_t k = 0; k < p->count; k++) {
+            if (!isfinite(flat[p->offset + k])) {
+                return p->name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static pare_status fail_not_finite(trainer *t, const char *what, pare_error *error) {
+    const pare_node *node = tape_find_not_finite(t->tape);
+    const char *weights = node == NULL ? parameter_not_finite(t->tape, t->tape->gradients) : NULL;
+    const char *kept =
+        t->options->checkpoint != NULL && t->progress.step > t->first_step ? "; the checkpoint before it is kept" : "";
+    return pare_fail(error, PARE_BAD_INPUT,
+                     "step %llu (epoch %llu): expected a finite %s, found NaN or infinity, first in %s \"%s\": a lower "
+                     "learning rate or --clip-norm may help%s",
+                     (unsigned long long)t->progress.step + 1, (unsigned long long)t->progress.epoch + 1, what,
+                     node != NULL ? "the output of node" : "the gradient of",
+                     node != NULL      ? node->name
+                     : weights != NULL ? weights
+                                       : "the loss",
+                     kept);
+}
+
+static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error *error) {
+    pare_batch batch;
+    double start = seconds_now(), lr = pare_schedule_lr(&t->schedule, t->progress.step);
+    PARE_TRY(pare_loader_next(t->loader, &batch, error));
+    PARE_TRY(trainer_feed(t, &batch, error));
+    PARE_TRY(tape_forward(t->tape, t->progress.step, error));
+    double loss = total_loss(t);
+    if (!isfinite(loss)) {
+        return fail_not_finite(t, "loss", error);
+    }
+    PARE_TRY(tape_backward(t->tape, error));
+    double norm =
+        pare_optimizer_update(&t->optimizer, t->tape->values, t->tape->gradients, t->groups, t->group_count, lr);
+    if (!isfinite(norm)) {
+        return fail_not_finite(t, "gradient", error);
+    }
+    if (t->average != NULL) {
+        pare_ema_update(t->average, t->tape->values, t->tape->flat_count, t->options->ema);
+    }
+    t->progress.loss_sum += loss;
+    t->progress.loss_count++;
+    t->progress.step++;
+    t->progress.batch_in_epoch++;
+    double taken = seconds_now() - start;
+    t->seconds += taken;
+    t->epoch_seconds += taken;
+    t->samples += t->options->batch;
+    t->epoch_samples += t->options->batch;
+    shown->loss = loss;
+    shown->lr = lr;
+    shown->gradient_norm = norm;
+    return PARE_OK;
+}
+
+/* --- epochs --------------------------------------------------------------------------------- */
+
+static void describe(const trainer *t, pare_train_progress *shown) {
+    double each = t->seconds / (double)(t->progress.step - t->first_step);
+    shown->epoch = t->progress.epoch;
+    shown->epochs = t->options->epochs;
+    shown->step = t->progress.step;
+    shown->steps = t->progress.total_steps;
+    shown->epoch_loss = t->progress.loss_sum / (double)t->progress.loss_count;
+    shown->samples_per_second = (double)t->samples / t->seconds;
+    shown->seconds_left = each * (double)(t->progress.total_steps - t->progress.step);
+    shown->seconds = t->epoch_seconds;
+    shown->epoch_samples_per_second = (double)t->epoch_samples / t->epoch_seconds;
+}
+
+static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
+    const pare_train_options *o = t->options;
+    pare_metrics metrics = {0};
+    describe(t, shown);
+    shown->epoch_ends = true;
+    result->loss = shown->epoch_loss;
+    if (t->validation != NULL) {
+        PARE_TRY(trainer_validate(t, &metrics, &shown->improved, error));
+        shown->metrics = &metrics;
+    }
+    t->progress.epoch++;
+    t->progress.batch_in_epoch = 0;
+    t->progress.loss_sum = 0;
+    t->progress.loss_count = 0;
+    t->epoch_seconds = 0;
+    t->epoch_samples = 0;
+    t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
+    pare_status status = o->checkpoint != NULL ? trainer_save(t, error) : PARE_OK;
+    if (status == PARE_OK && o->report != NULL && !o->report(o->report_context, shown)) {
+        status =
+            pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu", (unsigned long long)t->progress.step);
+    }
+    shown->metrics = NULL;
+    pare_metrics_free(&metrics);
+    return status;
+}
+
+/* Saves what was asked for, and says so where the caller stops the run. */
+static pare_status between_steps(trainer *t, pare_train_progress *shown, pare_error *error) {
+    const pare_train_options *o = t->options;
+    describe(t, shown);
+    bool goes_on = o->report == NULL || o->report(o->report_context, shown);
+    bool due = o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0;
+    if (o->checkpoint != NULL && (due || !goes_on)) {
+        PARE_TRY(trainer_save(t, error));
+    }
+    return goes_on
+               ? PARE_OK
+               : pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu%s%s",
+                           (unsigned long long)t->progress.step, o->checkpoint != NULL ? "; go on with --resume " : "",
+                           o->checkpoint != NULL ? o->checkpoint : "");
+}
+
+static pare_status run_steps(trainer *t, pare_train_result *result, pare_error *error) {
+    pare_train_progress shown = {0};
+    t->stopped_early = t->options->patience > 0 && t->progress.early_stop_counter >= t->options->patience;
+    while (t->progress.step < t->progress.total_steps && !t->stopped_early) {
+        shown.improved = shown.epoch_ends = false;
+        PARE_TRY(take_step(t, &shown, error));
+        if (t->progress.batch_in_epoch == t->epoch_steps || t->progress.step == t->progress.total_steps) {
+            PARE_TRY(end_epoch(t, &shown, result, error));
+        } else {
+            PARE_TRY(between_steps(t, &shown, error));
+        }
+    }
+    return PARE_OK;
+}
+
+static void summarize(const trainer *t, pare_train_result *result) {
+    result->steps = t->progress.step;
+    result->epochs = t->progress.epoch;
+    result->validated = t->validation != NULL;
+    result->best_epoch = result->validated ? (t->progress.best_step - 1) / t->epoch_steps : result->epochs - 1;
+    result->stopped_early = t->stopped_early;
+    result->memory_bytes = t->tape->block_bytes;
+    result->seconds = t->seconds;
+    result->samples = t->samples;
+    for (uint32_t i = 0; i < t->tape->parameter_count; i++) {
+        result->parameters += t->tape->parameters[i].count;
+    }
+}
+
+pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
+                       const pare_train_options *options, pare_train_result *result, pare_error *error) {
+    trainer t = {.graph = graph, .data = data, .validation = validation, .options = options, .batch = options->batch};
+    pare_train_result made = {0};
+    pare_status status = set_up(&t, error);
+    if (status == PARE_OK) {
+        status = run_steps(&t, &made, error);
+    }
+    if (status == PARE_OK) {
+        summarize(&t, &made);
+        status = trainer_finish(&t, &made.metrics, error);
+    }
+    tear_down(&t);
+    if (status == PARE_OK && result != NULL) {
+        *result = made;
+    } else {
+        pare_metrics_free(&made.metrics);
+    }
+    return status;
+}

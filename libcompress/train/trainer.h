@@ -1,0 +1,63 @@
+/* The state of a run. Private to the files of the trainer. */
+#ifndef PARE_TRAINER_H
+#define PARE_TRAINER_H
+
+#include "pare/train.h"
+#include "train/checkpoint.h"
+#include "train/loader.h"
+#include "train/tape_run.h"
+#include "train/teacher.h"
+
+#define TRAINER_LOSSES 16
+
+typedef struct trainer_loss {
+    const double *value; /* after a step */
+    double weight;
+} trainer_loss;
+
+typedef struct trainer {
+    pare_graph *graph;
+    pare_dataset *data, *validation;
+    const pare_train_options *options;
+    pare_tape *tape;
+    pare_loader *loader;
+    pare_teacher *teacher; /* NULL: none */
+    pare_schedule schedule;
+    pare_optimizer optimizer;
+    pare_parameter_group *groups;
+    size_t group_count;
+    size_t batch;
+    uint64_t epoch_steps; /* batches an epoch */
+    /* flat vectors, besides the tape's own */
+    float *average;             /* EMA, or NULL */
+    float *best, *best_running; /* where there is a validation set */
+    pare_checkpoint_progress progress;
+    /* inputs of the tape */
+    uint32_t input, targets, importance, labels;
+    size_t rows, classes; /* of the targets: rows of `classes` numbers (or of one sample's values) */
+    pare_loss_kind kind;
+    trainer_loss losses[TRAINER_LOSSES];
+    size_t loss_count;
+    double seconds; /* in steps, of this process */
+    uint64_t samples, first_step, epoch_samples;
+    double epoch_seconds;
+    bool stopped_early;
+    pare_checkpoint_identity identity;
+    char *options_text; /* of the identity; malloc */
+} trainer;
+
+/* trainer_losses.c: records the losses on the tape; finds what they read. */
+pare_status trainer_add_losses(trainer *t, pare_error *error);
+/* trainer_targets.c: a batch into the tape's inputs. */
+pare_status trainer_feed(trainer *t, const pare_batch *batch, pare_error *error);
+/* trainer_state.c: checkpoints. The identity is made once, before the first. */
+pare_status trainer_identify(trainer *t, pare_error *error);
+pare_status trainer_save(trainer *t, pare_error *error);
+pare_status trainer_load(trainer *t, const char *path, pare_error *error);
+/* trainer_validate.c: measures the weights (their average, where there is one) and keeps them where they are the
+ * best so far. */
+pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error);
+/* Writes the weights of the result into the graph, and measures them where there is a validation set. */
+pare_status trainer_finish(trainer *t, pare_metrics *metrics, pare_error *error);
+
+#endif

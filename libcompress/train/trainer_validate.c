@@ -1,0 +1,58 @@
+/* Validation runs the network as it will be deployed: lowered, in the runtime. */
+#include <math.h>
+#include <string.h>
+
+#include "pare/evaluate.h"
+#include "pare/lower.h"
+#include "train/tape_internal.h"
+#include "train/trainer.h"
+
+static const float *candidate(const trainer *t) {
+    return t->average != NULL ? t->average : t->tape->values;
+}
+
+static pare_status evaluate(trainer *t, const float *values, const float *running, pare_metrics *metrics,
+                            pare_error *error) {
+    pare_model *model = NULL;
+    pare_run_options run = {.threads = t->options->threads};
+    PARE_TRY(tape_store(t->tape, values, running, error));
+    pare_status status = pare_graph_lower(t->graph, &model, error);
+    if (status == PARE_OK) {
+        status = pare_evaluate(model, t->validation, t->options->preprocess, &run, metrics, error);
+    }
+    pare_model_release(model);
+    return status;
+}
+
+/* Higher is better. */
+static double score_of(const pare_metrics *metrics) {
+    return metrics->task == PARE_TASK_CLASSIFICATION ? metrics->top1 : -metrics->mse;
+}
+
+static void keep(trainer *t, double score) {
+    memcpy(t->best, candidate(t), t->tape->flat_count * sizeof(float));
+    memcpy(t->best_running, t->tape->running, t->tape->state_floats * sizeof(float));
+    t->progress.best_metric = score;
+    t->progress.best_step = t->progress.step;
+    t->progress.early_stop_counter = 0;
+}
+
+pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error) {
+    PARE_TRY(evaluate(t, candidate(t), t->tape->running, metrics, error));
+    double score = score_of(metrics);
+    *improved = isnan(t->progress.best_metric) || score > t->progress.best_metric;
+    if (*improved) {
+        keep(t, score);
+    } else {
+        t->progress.early_stop_counter++;
+    }
+    return PARE_OK;
+}
+
+pare_status trainer_finish(trainer *t, pare_metrics *metrics, pare_error *error) {
+    bool has_best = t->validation != NULL && !isnan(t->progress.best_metric);
+    const float *values = has_best ? t->best : candidate(t);
+    const float *running = has_best ? t->best_running : t->tape->running;
+    return t->validation != NULL ? evaluate(t, values, running, metrics, error)
+                                 : tape_store(t->tape, values, running, error);
+}

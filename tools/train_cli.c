@@ -1,0 +1,353 @@
+#include "train_cli.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "model_file.h"
+#include "pare/file.h"
+#include "pare/memory.h"
+#include "pare/onnx_graph.h"
+#include "pare/rebuild.h"
+#include "pare/split.h"
+#include "report.h"
+#include "train_options.h"
+#include "train_report.h"
+
+train_cli train = {.lr = -1, .momentum = 0.9, .gamma = 0.1, .epochs = 10, .schedule = PARE_SCHEDULE_COSINE};
+const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
+const char *const train_schedules[] = {"constant", "step", "cosine", "one-cycle", NULL};
+const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "huber", "bce", NULL};
+
+#define DEFAULT_BATCH 128
+
+/* --- options -------------------------------------------------------------------------- */
+
+static pare_status fill_schedule(pare_schedule *schedule, pare_error *error) {
+    *schedule = (pare_schedule){.kind = (pare_schedule_kind)train.schedule,
+                                .lr = train.lr >= 0                           ? train.lr
+                                      : train.optimizer == PARE_OPTIMIZER_SGD ? 0.01
+                                                                              : 0.001,
+                                .final_fraction = train.final_fraction,
+                                .gamma = train.gamma,
+                                .milestones = {0.5, 0.75},
+                                .milestone_count = 2};
+    return train.milestones == NULL ? PARE_OK
+                                    : parse_numbers("milestones", train.milestones, schedule->milestones,
+                                                    PARE_MILESTONES_MAX, &schedule->milestone_count, error);
+}
+
+static pare_status fill_options(pare_train_options *o, const pare_preprocess *preprocess,
+                                const pare_distill_options *distill, pare_error *error) {
+    *o = (pare_train_options){
+        .preprocess = preprocess,
+        .loss = {.kind = (pare_loss_kind)train.loss,
+                 .label_smoothing = train.label_smoothing,
+                 .huber_delta = train.huber_delta},
+        .distill = distill,
+        .optimizer = {.kind = (pare_optimizer_kind)train.optimizer,
+                      .momentum = train.momentum,
+                      .nesterov = train.nesterov,
+                      .beta1 = 0.9,
+                      .beta2 = 0.999,
+                      .epsilon = 1e-8,
+                      .weight_decay = train.weight_decay,
+                      .l1 = train.l1,
+                      .clip_norm = train.clip_norm},
+        .warmup_epochs = train.warmup_epochs,
+        .ema = train.ema,
+        .epochs = (uint64_t)train.epochs,
+        .max_steps = (uint64_t)train.max_steps,
+        .batch = common.batch > 0 ? (size_t)common.batch : DEFAULT_BATCH,
+        .seed = (uint64_t)common.seed,
+        .threads = (int32_t)common.threads,
+        .patience = (uint64_t)train.patience,
+        .freeze = train.freeze.items,
+        .freeze_count = train.freeze.count,
+        .freeze_batch_norm = train.freeze_batch_norm,
+        .checkpoint = train.checkpoint,
+        .checkpoint_steps = (uint64_t)train.checkpoint_steps,
+        .resume = train.resume,
+    };
+    PARE_TRY(parse_augment(train.augment, &o->augment, error));
+    return fill_schedule(&o->schedule, error);
+}
+
+/* --- data ------------------------------------------------------------------------------- */
+
+typedef struct train_data {
+    pare_dataset *train, *validation;
+    float *class_weights;
+} train_data;
+
+static void close_data(train_data *data) {
+    pare_dataset_close(data->train);
+    pare_dataset_close(data->validation);
+    pare_free(data->class_weights);
+}
+
+/* A part of --data becomes the validation set. */
+static pare_status take_part(train_data *data, int64_t fold, pare_error *error) {
+    size_t *first = NULL, *second = NULL, first_count = 0, second_count = 0;
+    int64_t *classes = NULL;
+    PARE_TRY(open_dataset(common.data, "data", &data->validation, error));
+    PARE_TRY(pare_dataset_classes(data->train, &classes, error));
+    size_t count = pare_dataset_count(data->train);
+    uint64_t seed = (uint64_t)common.seed;
+    pare_status status = fold >= 0 ? pare_split_fold(count, classes, (size_t)train.folds, (size_t)fold, seed, &first,
+                                                     &first_count, &second, &second_count, error)
+                                   : pare_split_fraction(count, classes, train.val_fraction, seed, &first, &first_count,
+                                                         &second, &second_count, error);
+    if (status == PARE_OK) {
+        status = pare_dataset_select(data->train, first, first_count, error);
+    }
+    if (status == PARE_OK) {
+        status = pare_dataset_select(data->validation, second, second_count, error);
+    }
+    pare_free(first);
+    pare_free(second);
+    pare_free(classes);
+    return status;
+}
+
+static pare_status open_data(train_data *data, int64_t fold, const pare_preprocess *preprocess,
+                             pare_train_options *options, pare_error *error) {
+    PARE_TRY(open_dataset(common.data, "data", &data->train, error));
+    if (fold >= 0 || train.val_fraction > 0) {
+        PARE_TRY(take_part(data, fold, error));
+    } else if (train.val != NULL) {
+        PARE_TRY(pare_dataset_open(train.val, &data->validation, error));
+    }
+    if (train.class_weights != NULL) {
+        PARE_TRY(parse_class_weights(train.class_weights, data->train, preprocess->label_offset, &data->class_weights,
+                                     &options->loss.class_weight_count, error));
+        options->loss.class_weights = data->class_weights;
+    }
+    return PARE_OK;
+}
+
+/* --- the run -------------------------------------------------------------------------------- */
+
+static pare_status check_usage(pare_error *error) {
+    int sources = (train.val != NULL) + (train.val_fraction > 0) + (train.folds > 0);
+    if (sources > 1) {
+        return pare_fail(error, PARE_USAGE, "--val, --val-fraction and --folds exclude each other");
+    }
+    if (train.folds > 0 && (common.output != NULL || train.checkpoint != NULL || train.resume != NULL)) {
+        return pare_fail(error, PARE_USAGE, "--folds measures; it takes no --output, --checkpoint or --resume");
+    }
+    if (train.folds == 0 && common.output == NULL) {
+        return pare_fail(error, PARE_USAGE, "option --output is needed (or --folds, to measure alone)");
+    }
+    if (train.patience > 0 && sources == 0) {
+        return pare_fail(error, PARE_USAGE, "--patience needs --val or --val-fraction");
+    }
+    return PARE_OK;
+}
+
+static pare_status open_student(const char *path, model_file *file, pare_error *error) {
+    PARE_TRY(model_file_open_for_training(path, file, error));
+    if (file->is_container) {
+        return pare_fail(error, PARE_UNSUPPORTED, "%s: a .pare file is final; train the ONNX model it came from", path);
+    }
+    return model_file_need_preprocess(file, error);
+}
+
+pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error) {
+    uint8_t *data = NULL;
+    size_t size = 0;
+    PARE_TRY(pare_file_read(path, SIZE_MAX, &data, &size, error));
+    *hash = (uint64_t)crc32_z(0, data, size) << 32 | (uint64_t)(adler32_z(1, data, size) & 0xffffffffU);
+    pare_free(data);
+    return PARE_OK;
+}
+
+static pare_status rebuild(model_file *file, train_data *data, pare_error *error) {
+    size_t inserted = 0;
+    pare_run_options run = {.threads = (int32_t)common.threads};
+    PARE_TRY(pare_rebuild_batchnorm(file->graph, data->train, &file->preprocess, &run, &inserted, error));
+    if (people_read_stdout()) {
+        printf("batch normalization behind %zu convolutions\n", inserted);
+    }
+    return PARE_OK;
+}
+
+/* The training itself, its log and page. */
+static pare_status train_and_log(const char *path, model_file *file, train_data *data, pare_train_options *options,
+                                 pare_train_result *result, pare_error *error) {
+    train_report report = {.log_path = train.log, .title = path, .resumed = train.resume != NULL};
+    options->report = train_report_step;
+    options->report_context = &report;
+    PARE_TRY(train_hash_file(path, &options->model_hash, error));
+    pare_status status = pare_train(file->graph, data->train, data->validation, options, result, error);
+    if (report.failed != PARE_OK) {
+        *error = report.error;
+        status = report.failed;
+    }
+    if (status == PARE_OK && train.html != NULL) {
+        status = train_report_page(&report, train.html, error);
+    }
+    train_report_free(&report);
+    return status;
+}
+
+/* Trains once, on the whole set or all but a fold. */
+static pare_status train_once(const char *path, const pare_distill_options *distill, int64_t fold,
+                              pare_train_result *result, size_t *bytes, pare_error *error) {
+    model_file file = {0};
+    train_data data = {0};
+    pare_train_options options;
+    pare_status status = open_student(path, &file, error);
+    if (status == PARE_OK) {
+        status = fill_options(&options, &file.preprocess, distill, error);
+    }
+    if (status == PARE_OK) {
+        status = open_data(&data, fold, &file.preprocess, &options, error);
+    }
+    if (status == PARE_OK && train.rebuild_batch_norm) {
+        status = rebuild(&file, &data, error);
+    }
+    if (status == PARE_OK) {
+        status = train_and_log(path, &file, &data, &options, result, error);
+    }
+    if (status == PARE_OK && common.output != NULL) {
+        status = pare_graph_save(file.graph, common.output, error);
+    }
+    if (status == PARE_OK && common.output != NULL) {
+        model_file written = {0};
+        status = model_file_open(common.output, &written, error); /* it must load again */
+        *bytes = written.bytes;
+        model_file_close(&written);
+    }
+    close_data(&data);
+    model_file_close(&file);
+    return status;
+}
+
+static pare_status report_result(const char *path, const pare_train_result *r, size_t bytes, pare_error *error) {
+    json_t *object =
+        json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:f,s:I,s:I,s:f,s:I}", "input", json_text(path), "output",
+                  json_text(common.output), "data", json_text(common.data), "steps", (json_int_t)r->steps, "epochs",
+                  (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch + 1, "stopped_early",
+                  (int)r->stopped_early, "loss", r->loss, "parameters", (json_int_t)r->parameters, "step_bytes",
+                  (json_int_t)r->memory_bytes, "samples_per_second",
+                  r->seconds > 0 ? (double)r->samples / r->seconds : 0.0, "output_bytes", (json_int_t)bytes);
+    bool good = object != NULL && (!r->validated || json_add_metrics(object, &r->metrics));
+    if (good && people_read_stdout()) {
+        if (r->validated) {
+            printf("best epoch %llu%s:\n", (unsigned long long)r->best_epoch + 1,
+                   r->stopped_early ? " (stopped early)" : "");
+            print_metrics(&r->metrics, false);
+        }
+        printf("%s parameters trained, %s a step beside them\nout    %s: %s\n", count_text(r->parameters),
+               size_text(r->memory_bytes), shown(common.output, SIZE_MAX), size_text(bytes));
+    }
+    if (!good) {
+        json_decref(object);
+        return pare_fail_memory(error, 0);
+    }
+    return write_json(object, error);
+}
+
+/* --- cross-validation -------------------------------------------------------------------------- */
+
+typedef struct fold_metric {
+    const char *name;
+    double (*of)(const pare_metrics *metrics);
+    bool classification;
+} fold_metric;
+
+static double top1_of(const pare_metrics *m) {
+    return m->top1;
+}
+static double macro_f1_of(const pare_metrics *m) {
+    return m->macro_f1;
+}
+static double log_loss_of(const pare_metrics *m) {
+    return m->log_loss;
+}
+static double mse_of(const pare_metrics *m) {
+    return m->mse;
+}
+static double rmse_of(const pare_metrics *m) {
+    return m->rmse;
+}
+static double mae_of(const pare_metrics *m) {
+    return m->mae;
+}
+static double r2_of(const pare_metrics *m) {
+    return m->r2;
+}
+
+static const fold_metric fold_metrics[] = {
+    {"top1", top1_of, true}, {"macro_f1", macro_f1_of, true}, {"log_loss", log_loss_of, true},
+    {"mse", mse_of, false},  {"rmse", rmse_of, false},        {"mae", mae_of, false},
+    {"r2", r2_of, false},
+};
+
+#define MOST_FOLDS 100
+
+/* Mean and (n - 1) deviation over the folds. */
+static bool put_fold_metric(json_t *object, const fold_metric *metric, const double *values, size_t count) {
+    double mean = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        mean += values[i] / (double)count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        squares += (values[i] - mean) * (values[i] - mean);
+    }
+    double deviation = sqrt(squares / (double)(count - 1));
+    if (people_read_stdout()) {
+        printf("%-10s %12.6g ± %.4g\n", metric->name, mean, deviation);
+    }
+    json_t *each = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(each, json_number(values[i]));
+    }
+    return json_object_set_new(object, metric->name,
+                               json_pack("{s:o,s:o,s:o}", "mean", json_number(mean), "deviation",
+                                         json_number(deviation), "folds", each)) == 0;
+}
+
+static pare_status cross_validate(const char *path, const pare_distill_options *distill, pare_error *error) {
+    double values[sizeof fold_metrics / sizeof fold_metrics[0]][MOST_FOLDS];
+    bool classification = false;
+    for (int64_t fold = 0; fold < train.folds; fold++) {
+        pare_train_result result = {0};
+        size_t bytes = 0;
+        if (people_read_stdout()) {
+            printf("fold %lld of %lld\n", (long long)fold + 1, (long long)train.folds);
+        }
+        PARE_TRY(train_once(path, distill, fold, &result, &bytes, error));
+        classification = result.metrics.task == PARE_TASK_CLASSIFICATION;
+        for (size_t m = 0; m < sizeof fold_metrics / sizeof fold_metrics[0]; m++) {
+            values[m][fold] = fold_metrics[m].of(&result.metrics);
+        }
+        pare_metrics_free(&result.metrics);
+    }
+    json_t *object = json_pack("{s:s,s:s,s:I}", "input", json_text(path), "data", json_text(common.data), "folds",
+                               (json_int_t)train.folds);
+    for (size_t m = 0; object != NULL && m < sizeof fold_metrics / sizeof fold_metrics[0]; m++) {
+        if (fold_metrics[m].classification == classification &&
+            !put_fold_metric(object, &fold_metrics[m], values[m], (size_t)train.folds)) {
+            json_decref(object);
+            object = NULL;
+        }
+    }
+    return object != NULL ? write_json(object, error) : pare_fail_memory(error, 0);
+}
+
+pare_status train_run(const char *path, const pare_distill_options *distill, pare_error *error) {
+    pare_train_result result = {0};
+    size_t bytes = 0;
+    PARE_TRY(check_usage(error));
+    if (train.folds > 0) {
+        return cross_validate(path, distill, error);
+    }
+    PARE_TRY(check_output(common.output, &path, 1, error));
+    PARE_TRY(train_once(path, distill, -1, &result, &bytes, error));
+    pare_status status = report_result(path, &result, bytes, error);
+    pare_metrics_free(&result.metrics);
+    return status;
+}

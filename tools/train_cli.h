@@ -1,0 +1,85 @@
+/* What pare-train and pare-distill share: options, data, progress, results. */
+#ifndef PARE_TRAIN_CLI_H
+#define PARE_TRAIN_CLI_H
+
+#include "cli.h"
+#include "pare/train.h"
+
+typedef struct train_cli {
+    const char *val, *augment, *class_weights, *milestones, *checkpoint, *resume, *log, *html;
+    double val_fraction, lr, momentum, weight_decay, l1, clip_norm, warmup_epochs, gamma, final_fraction;
+    double label_smoothing, huber_delta, ema;
+    int64_t epochs, max_steps, patience, checkpoint_steps, folds;
+    int optimizer, schedule, loss;
+    bool nesterov, freeze_batch_norm, rebuild_batch_norm;
+    cli_list freeze;
+} train_cli;
+extern train_cli train;
+extern const char *const train_optimizers[], *const train_schedules[], *const train_losses[];
+
+#define TRAIN_NUMBER(name, target, argument, help, low, high)                                                          \
+    { name, 0, CLI_NUMBER, &train.target, argument, help, low, high, NULL }
+#define TRAIN_WHOLE(name, target, argument, help, low)                                                                 \
+    { name, 0, CLI_WHOLE, &train.target, argument, help, low, 1e12, NULL }
+#define TRAIN_TEXT(name, target, argument, help)                                                                       \
+    { name, 0, CLI_TEXT, &train.target, argument, help, 0, 0, NULL }
+#define TRAIN_FLAG(name, target, help)                                                                                 \
+    { name, 0, CLI_FLAG, &train.target, NULL, help, 0, 0, NULL }
+#define TRAIN_CHOICE(name, target, words, help)                                                                        \
+    { name, 0, CLI_CHOICE, &train.target, NULL, help, 0, 0, words }
+
+#define TRAIN_OPTIONS                                                                                                  \
+    CLI_OUTPUT("the trained network, ONNX"), CLI_DATA,                                                                 \
+        TRAIN_TEXT("val", val, "SPEC", "validation set: the best epoch by it is kept"),                                \
+        TRAIN_NUMBER("val-fraction", val_fraction, "F", "... taken from --data, in the same proportion of each class", \
+                     0, 0.9),                                                                                          \
+        TRAIN_WHOLE("folds", folds, "K", "cross-validation in place of an output: mean and deviation of each metric",  \
+                    2),                                                                                                \
+        TRAIN_WHOLE("epochs", epochs, "N", "default 10", 1), CLI_BATCH,                                                \
+        TRAIN_NUMBER("lr", lr, "RATE", "highest learning rate (default 0.01 for sgd, else 0.001)", 0, 1e6),            \
+        TRAIN_CHOICE("optimizer", optimizer, train_optimizers, "default sgd"),                                         \
+        TRAIN_NUMBER("momentum", momentum, "M", "of sgd (default 0.9)", 0, 1),                                         \
+        TRAIN_FLAG("nesterov", nesterov, "Nesterov's momentum"),                                                       \
+        TRAIN_NUMBER("weight-decay", weight_decay, "L2", "not of biases and normalization (default 0)", 0, 1e6),       \
+        TRAIN_NUMBER("l1", l1, "L1", "likewise (default 0)", 0, 1e6),                                                  \
+        TRAIN_NUMBER("clip-norm", clip_norm, "NORM", "longest gradient; longer ones are cut (default 0: none)", 0,     \
+                     1e12),                                                                                            \
+        TRAIN_CHOICE("schedule", schedule, train_schedules, "default cosine"),                                         \
+        TRAIN_NUMBER("warmup", warmup_epochs, "EPOCHS", "the rate rises from 0 (default 0)", 0, 1e6),                  \
+        TRAIN_TEXT("milestones", milestones, "A,B", "step: shares of the run (default 0.5,0.75)"),                     \
+        TRAIN_NUMBER("gamma", gamma, "G", "step: the factor at each (default 0.1)", 0, 1),                             \
+        TRAIN_NUMBER("final-lr", final_fraction, "F", "cosine: ends at this share of --lr (default 0)", 0, 1),         \
+        TRAIN_CHOICE("loss", loss, train_losses, "default by the model's task"),                                       \
+        TRAIN_NUMBER("label-smoothing", label_smoothing, "S", "share of a target that all classes share", 0, 0.999),   \
+        TRAIN_TEXT("class-weights", class_weights, "LIST", "W0,W1,... or \"balanced\""),                               \
+        TRAIN_NUMBER("huber-delta", huber_delta, "D", "where Huber's loss turns linear (default 1)", 0, 1e12),         \
+        TRAIN_TEXT("augment", augment, "LIST", "flip,crop=4,... (see below)"),                                         \
+        TRAIN_NUMBER("ema", ema, "DECAY", "validates and keeps an average of the weights", 0, 0.999999),               \
+        TRAIN_WHOLE("patience", patience, "EPOCHS", "stops after so many without a better validation", 0),             \
+        {"freeze", 0, CLI_LIST, &train.freeze, "NODE", "weights of nodes (pattern) that stay", 0, 0, NULL},            \
+        TRAIN_FLAG("freeze-batchnorm", freeze_batch_norm, "running statistics stay and are used"),                     \
+        TRAIN_FLAG("rebuild-batchnorm", rebuild_batch_norm, "behind each Conv that has none, computing the same"),     \
+        TRAIN_TEXT("checkpoint", checkpoint, "FILE", "saved after each epoch and at an interrupt"),                    \
+        TRAIN_WHOLE("checkpoint-steps", checkpoint_steps, "N", "... and every N steps", 1),                            \
+        TRAIN_TEXT("resume", resume, "FILE", "goes on from a checkpoint as if there had been no break"),               \
+        TRAIN_WHOLE("max-steps", max_steps, "N", "ends after N steps", 1),                                             \
+        TRAIN_TEXT("log", log, "FILE", "a row an epoch, CSV"),                                                         \
+        TRAIN_TEXT("html", html, "FILE", "the curves as a page"), CLI_PREPROCESS, CLI_LIMIT, CLI_SHUFFLE, CLI_SEED,    \
+        CLI_THREADS, CLI_SHAPE, CLI_JSON, CLI_QUIET
+
+#define TRAIN_AUGMENT_HELP                                                                                             \
+    "--augment LIST, any of:\n"                                                                                        \
+    "  flip, flip-vertical          each with probability 1/2\n"                                                       \
+    "  crop=PIXELS                  pads by so many, crops back at random\n"                                           \
+    "  shift=PIXELS, rotate=DEGREES moves or turns by up to so much\n"                                                 \
+    "  brightness=X, contrast=X     by up to X deviations, by up to ± X\n"                                            \
+    "  cutout=PIXELS                zeroes a square\n"                                                                 \
+    "  noise=DEVIATION              adds normal noise\n"                                                               \
+    "  mixup=ALPHA                  mixes pairs of samples and their labels\n\n"
+
+/* The file's bytes as one number, for checkpoints and caches. */
+pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error);
+/* Trains the model at `path`. `distill` may be NULL; its teacher is open. */
+pare_status train_run(const char *path, const pare_distill_options *distill, pare_error *error);
+
+#endif

@@ -1,0 +1,150 @@
+#include "train_options.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pare/memory.h"
+#include "pare/split.h"
+
+#define MOST_CLASSES 100000
+
+static bool read_number(const char *text, size_t length, double *number) {
+    char copy[40], *end = NULL;
+    if (length == 0 || length >= sizeof copy || strspn(text, "0123456789+-.eE") < length) {
+        return false;
+    }
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    *number = strtod(copy, &end);
+    return *end == '\0' && isfinite(*number);
+}
+
+/* One word of --augment; false where it is unknown or its number is missing. */
+static bool apply_word(const char *word, size_t length, pare_augment *a) {
+    const struct {
+        const char *name;
+        bool *flag;
+        int32_t *whole;
+        double *number;
+    } words[] = {
+        {"flip", &a->flip_horizontal, NULL, NULL},  {"flip-vertical", &a->flip_vertical, NULL, NULL},
+        {"crop", NULL, &a->crop_padding, NULL},     {"shift", NULL, &a->shift, NULL},
+        {"cutout", NULL, &a->cutout, NULL},         {"rotate", NULL, NULL, &a->rotation},
+        {"brightness", NULL, NULL, &a->brightness}, {"contrast", NULL, NULL, &a->contrast},
+        {"noise", NULL, NULL, &a->noise},           {"mixup", NULL, NULL, &a->mixup},
+    };
+    const char *equals = memchr(word, '=', length);
+    size_t name = equals != NULL ? (size_t)(equals - word) : length;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strlen(words[i].name) != name || strncmp(words[i].name, word, name) != 0) {
+            continue;
+        }
+        double value = 0;
+        if (words[i].flag != NULL) {
+            *words[i].flag = true;
+            return equals == NULL;
+        }
+        if (equals == NULL || !read_number(equals + 1, length - name - 1, &value)) {
+            return false;
+        }
+        if (words[i].whole != NULL) {
+            *words[i].whole = (int32_t)value;
+            return fabs(value) < 1e6 && value == floor(value);
+        }
+        *words[i].number = value;
+        return true;
+    }
+    return false;
+}
+
+pare_status parse_augment(const char *text, pare_augment *augment, pare_error *error) {
+    *augment = (pare_augment){0};
+    for (const char *word = text; text != NULL; word++) {
+        size_t length = strcspn(word, ",");
+        if (!apply_word(word, length, augment)) {
+            return pare_fail(error, PARE_USAGE,
+                             "option --augment: expected flip, flip-vertical, crop=N, shift=N, rotate=X, brightness=X, "
+                             "contrast=X, cutout=N, noise=X or mixup=X, found \"%.*s\"",
+                             (int)(length < 60 ? length : 60), word);
+        }
+        word += length;
+        if (*word == '\0') {
+            break;
+        }
+    }
+    return pare_augment_check(augment, error);
+}
+
+pare_status parse_numbers(const char *option, const char *text, double *numbers, size_t capacity, size_t *count,
+                          pare_error *error) {
+    *count = 0;
+    for (const char *word = text;; word++) {
+        size_t length = strcspn(word, ",");
+        if (*count == capacity || !read_number(word, length, &numbers[*count])) {
+            return pare_fail(error, PARE_USAGE, "option --%s: expected at most %zu numbers with commas, found \"%s\"",
+                             option, capacity, text);
+        }
+        (*count)++;
+        word += length;
+        if (*word == '\0') {
+            return PARE_OK;
+        }
+    }
+}
+
+static pare_status balance(const int64_t *classes, size_t samples, int32_t label_offset, double *weights, size_t *count,
+                           pare_error *error) {
+    *count = 0;
+    for (size_t i = 0; i < samples; i++) {
+        int64_t class = classes[i] < 0 ? -1 : classes[i] + label_offset;
+        if (class >= MOST_CLASSES) {
+            return pare_fail(error, PARE_LIMIT, "expected at most %d classes, found %lld", MOST_CLASSES,
+                             (long long)class);
+        }
+        if (class >= 0) {
+            *count = (size_t) class >= *count ? (size_t) class + 1 : *count;
+            weights[class] += 1;
+        }
+    }
+    for (size_t c = 0; c < *count; c++) {
+        if (weights[c] == 0) {
+            return pare_fail(error, PARE_USAGE,
+                             "option --class-weights balanced: expected samples of each class, found none of class %zu",
+                             c);
+        }
+        weights[c] = (double)samples / ((double)*count * weights[c]);
+    }
+    return PARE_OK;
+}
+
+pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t label_offset, float **weights,
+                                size_t *count, pare_error *error) {
+    double *numbers = pare_alloc_zero(MOST_CLASSES, sizeof *numbers);
+    int64_t *classes = NULL;
+    pare_status status = numbers != NULL ? PARE_OK : pare_fail_memory(error, MOST_CLASSES * sizeof *numbers);
+    if (status == PARE_OK && strcmp(text, "balanced") == 0) {
+        status = pare_dataset_classes(data, &classes, error);
+        if (status == PARE_OK && classes == NULL) {
+            status = pare_fail(error, PARE_USAGE, "option --class-weights balanced: expected class labels in --data");
+        }
+        if (status == PARE_OK) {
+            status = balance(classes, pare_dataset_count(data), label_offset, numbers, count, error);
+        }
+    } else if (status == PARE_OK) {
+        status = parse_numbers("class-weights", text, numbers, MOST_CLASSES, count, error);
+    }
+    if (status == PARE_OK && (*weights = pare_alloc(*count * sizeof **weights)) == NULL) {
+        status = pare_fail_memory(error, *count * sizeof **weights);
+    }
+    for (size_t i = 0; status == PARE_OK && i < *count; i++) {
+        (*weights)[i] = (float)numbers[i];
+        if (!(numbers[i] >= 0)) {
+            status = pare_fail(error, PARE_USAGE, "option --class-weights: expected weights of at least 0, found %g",
+                               numbers[i]);
+        }
+    }
+    pare_free(classes);
+    pare_free(numbers);
+    return status;
+}
