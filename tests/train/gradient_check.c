@@ -251,8 +251,9 @@ static double compare_gradients(const gradient_case *test, gradient_net *g, cons
         largest = fmax(largest, all[i].largest);
     }
     for (uint32_t i = 0; i < count; i++) {
-        /* A gradient that cancels (a bias in front of a normalization) leaves only rounding of its terms. */
-        double scale = all[i].largest > 1e-6 * largest ? all[i].largest : 0.1 * largest;
+        /* Of a gradient that cancels (a bias in front of a normalization) only the rounding of its terms is left. */
+        bool cancels = all[i].largest <= 1e-6 * largest;
+        double scale = cancels ? 0.1 * largest : all[i].largest + 1e-3 * largest;
         double error = all[i].difference / (scale > 1e-6 ? scale : 1); /* the loss's weights are of that size */
         if (!(error <= GRADIENT_BOUND)) {
             char text[160];

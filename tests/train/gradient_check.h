@@ -5,10 +5,11 @@
  * sum(outputs × fixed random weights), and every trained constant's gradient is
  * compared with (L(w + h) - L(w - h)) / 2h of the oracle (double_ops.h):
  *
- *     max |g - g_fd| / max |g_fd| <= 1e-3
+ *     max |g - g_fd| / (max |g_fd| + 1e-3 × the largest |g_fd| of all constants) <= 1e-3
  *
- * (where the gradient cancels to zero, |g| is at most 1e-4 of the largest over all parameters). The outputs themselves
- * must agree, too, and two runs must give the same bytes.
+ * where the second term allows for what rounding leaves of a gradient whose terms
+ * nearly cancel; one that cancels wholly must be below 1e-4 of the largest. The
+ * outputs themselves must agree, too, and two runs must give the same bytes.
  *
  *     static void leaky(gradient_net *g) {
  *         pare_value *x = gradient_blocked(g, 5, 4, 4, -1, 1);
