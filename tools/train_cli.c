@@ -15,9 +15,17 @@
 #include "train_options.h"
 #include "train_report.h"
 
-train_cli train = {.lr = -1, .momentum = 0.9, .gamma = 0.1, .epochs = 10, .schedule = PARE_SCHEDULE_COSINE};
+train_cli train = {.lr = -1,
+                   .momentum = 0.9,
+                   .gamma = 0.1,
+                   .epochs = 10,
+                   .weight_bits = 8,
+                   .activation_bits = 8,
+                   .first_last_bits = 8,
+                   .schedule = PARE_SCHEDULE_COSINE};
 const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
 const char *const train_schedules[] = {"constant", "step", "cosine", "one-cycle", NULL};
+const char *const train_pair_rules[] = {"nudge", "7bit", "free", NULL}; /* in the order of pare_pair_rule */
 const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "huber", "bce", NULL};
 
 #define DEFAULT_BATCH 128
@@ -77,13 +85,15 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
 /* --- data ------------------------------------------------------------------------------- */
 
 typedef struct train_data {
-    pare_dataset *train, *validation;
+    pare_dataset *train, *validation, *calibration;
+    pare_quant_aware_options quant_aware;
     float *class_weights;
 } train_data;
 
 static void close_data(train_data *data) {
     pare_dataset_close(data->train);
     pare_dataset_close(data->validation);
+    pare_dataset_close(data->calibration);
     pare_free(data->class_weights);
 }
 
@@ -111,6 +121,25 @@ static pare_status take_part(train_data *data, int64_t fold, pare_error *error) 
     return status;
 }
 
+#define CALIBRATION_SAMPLES 512
+
+static pare_status open_calibration(train_data *data, pare_train_options *options, pare_error *error) {
+    data->quant_aware = (pare_quant_aware_options){.weight_bits = (int32_t)train.weight_bits,
+                                                   .activation_bits = (int32_t)train.activation_bits,
+                                                   .first_last_bits = (int32_t)train.first_last_bits,
+                                                   .exclude = train.quant_exclude.items,
+                                                   .exclude_count = train.quant_exclude.count,
+                                                   .pairs = (pare_pair_rule)train.pairs};
+    const char *spec = common.calib != NULL ? common.calib : common.data;
+    PARE_TRY(pare_dataset_open(spec, &data->calibration, error));
+    if (common.calib == NULL && pare_dataset_count(data->calibration) > CALIBRATION_SAMPLES) {
+        PARE_TRY(pare_dataset_limit(data->calibration, CALIBRATION_SAMPLES, true, (uint64_t)common.seed, error));
+    }
+    options->quant_aware = &data->quant_aware;
+    options->calibration = data->calibration;
+    return PARE_OK;
+}
+
 static pare_status open_data(train_data *data, int64_t fold, const pare_preprocess *preprocess,
                              pare_train_options *options, pare_error *error) {
     PARE_TRY(open_dataset(common.data, "data", &data->train, error));
@@ -118,6 +147,9 @@ static pare_status open_data(train_data *data, int64_t fold, const pare_preproce
         PARE_TRY(take_part(data, fold, error));
     } else if (train.val != NULL) {
         PARE_TRY(pare_dataset_open(train.val, &data->validation, error));
+    }
+    if (train.quant_aware) {
+        PARE_TRY(open_calibration(data, options, error));
     }
     if (train.class_weights != NULL) {
         PARE_TRY(parse_class_weights(train.class_weights, data->train, preprocess->label_offset, &data->class_weights,

@@ -13,22 +13,14 @@
  * of it, so that the file is ordinary QDQ ONNX. Weights of b bits are S8 in
  * ±(2^(b - 1) - 1), or, where the layer's bias would be rounded too coarsely,
  * a power of two times that. */
-#ifndef PARE_QUANT_AWARE_H
-#define PARE_QUANT_AWARE_H
+#ifndef PARE_QUANT_AWARE_PLAN_H
+#define PARE_QUANT_AWARE_PLAN_H
 
+#include "pare/quant_aware.h"
 #include "pare/quantize.h"
 #include "train/tape.h"
 
 typedef struct pare_quant_aware pare_quant_aware;
-
-typedef struct pare_quant_aware_options {
-    int32_t weight_bits, activation_bits; /* 2 to 8 */
-    int32_t first_last_bits;              /* weights and inputs of layers with none before or behind them, and
-                                             everything behind the last: 2 to 8; 0: as all others */
-    const char *const *exclude;           /* patterns (fnmatch) of names of nodes that stay in float */
-    size_t exclude_count;
-    pare_pair_rule pairs; /* of 8-bit weights */
-} pare_quant_aware_options;
 
 /* The plan for `graph`, which is in the form that pare_simplify leaves (but for Dropout) and stays as it is: selection
  * and calibration on a clone with BatchNormalization folded backwards. 8-bit grids are those of post-training

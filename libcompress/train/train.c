@@ -97,6 +97,12 @@ static pare_status plan_course(trainer *t, pare_error *error) {
 static pare_status record_network(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
     PARE_TRY(tape_create(t->graph, (int64_t)o->batch, o->seed, &t->tape, error));
+    if (o->quant_aware != NULL) {
+        pare_run_options run = {.threads = o->threads};
+        PARE_TRY(pare_quant_aware_prepare(t->graph, o->calibration, o->preprocess, o->quant_aware, &run,
+                                          &t->quant_aware, error));
+        pare_quant_aware_use(t->quant_aware, t->tape);
+    }
     tape_freeze(t->tape, o->freeze, o->freeze_count, o->freeze_batch_norm);
     PARE_TRY(tape_record_graph(t->tape, error));
     t->input = tape_find(t->tape, t->graph->inputs[0]);
@@ -179,6 +185,7 @@ static void tear_down(trainer *t) {
     teacher_free(t->teacher);
     pare_optimizer_free(&t->optimizer);
     tape_free(t->tape);
+    pare_quant_aware_free(t->quant_aware);
     pare_free(t->groups);
     pare_free(t->average);
     pare_free(t->best);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "pare/random.h"
+#include "pare/runtime.h"
 #include "tape_probe.h"
 #include "test.h"
 #include "train/fake_quant.h"
@@ -195,6 +196,10 @@ static void steps_below_the_least_are_not_used(void **state) {
 }
 
 int main(void) {
+    if (strcmp(pare_backend(), "none") == 0) {
+        print_message("skipped: nothing trains without oneDNN\n");
+        return 77;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_follow_the_formulas),
         cmocka_unit_test(weights_follow_the_formulas),
