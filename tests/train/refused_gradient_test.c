@@ -1,4 +1,6 @@
 /* What has no gradient stops the recording with its node's name. */
+#include <string.h>
+
 #include "net_builder.h"
 #include "pare/op.h"
 #include "test.h"
@@ -10,9 +12,13 @@ static void expect_refusal(net *n, pare_value *y, const char *text) {
     pare_tape *tape = NULL;
     pare_graph *graph = net_finish(n, y);
     assert_ok(tape_create(graph, 2, 1, &tape, &error), &error);
-    assert_fails(tape_record_graph(tape, &error), PARE_UNSUPPORTED, &error, text);
+    pare_status status = tape_record_graph(tape, &error);
     tape_free(tape);
     pare_graph_free(graph);
+    if (strstr(error.message, "expected a build with oneDNN") != NULL) {
+        skip();
+    }
+    assert_fails(status, PARE_UNSUPPORTED, &error, text);
 }
 
 /* An integer exponent that is computed. */
