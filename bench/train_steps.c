@@ -145,7 +145,7 @@ static pare_status run(const settings *s, bench *b, FILE *file, pare_error *erro
         struct rusage usage;
         getrusage(RUSAGE_SELF, &usage);
         qsort(times, (size_t)counted, sizeof *times, compare);
-        printf("{\"steps\": %d, \"mean_images_per_second\": %.2f, \"median_images_per_second\": %.2f, "
+        printf("{\"steps\": %d, \"images_per_second_mean\": %.2f, \"images_per_second_median\": %.2f, "
                "\"peak_rss_bytes\": %lld, \"step_bytes\": %zu}\n",
                made, 1e3 * (double)s->batch * counted / total, 1e3 * (double)s->batch / times[counted / 2],
                (long long)usage.ru_maxrss * 1024, b->tape->block_bytes);

@@ -160,7 +160,6 @@ MANY(sum, "Sum")
 MANY(mean, "Mean")
 
 static const gradient_case cases[] = {
-<<<<<<< HEAD
     LINES(add, "Add", 4),
     LINES(sub, "Sub", 4),
     LINES(mul, "Mul", 4),
@@ -171,25 +170,6 @@ static const gradient_case cases[] = {
     LINES(larger, "Max", 4),
     LINES(sum, "Sum", 4),
     LINES(mean, "Mean", 4),
-=======
-    LINES(add, "Add"),
-    LINES(sub, "Sub"),
-    LINES(mul, "Mul"),
-    LINES(div, "Div"),
-    LINES(power, "Pow"),
-    /* the slope is trained also where it is one number, what it multiplies is not */
-    {.op = "PRelu", .what = "blocked", .build = prelu_blocked, .parameters = 4},
-    {.op = "PRelu", .what = "blocked and row-major", .build = prelu_mixed, .parameters = 8},
-    {.op = "PRelu", .what = "broadcast both ways", .build = prelu_both_ways, .parameters = 8},
-    {.op = "PRelu", .what = "constants", .build = prelu_constants, .parameters = 4},
-    {.op = "PRelu", .what = "one number", .build = prelu_scalars, .parameters = 5},
-    {.op = "PRelu", .what = "one tensor twice", .build = prelu_twice, .parameters = 2},
-    {.op = "PRelu", .what = "long rows", .build = prelu_long, .parameters = 6},
-    LINES(smaller, "Min"),
-    LINES(larger, "Max"),
-    LINES(sum, "Sum"),
-    LINES(mean, "Mean"),
->>>>>>> gradtest
     {.op = "Pow", .what = "constant exponents", .build = powers, .parameters = 2},
     {.op = "Pow", .what = "integers as exponents", .build = integer_exponents, .parameters = 2},
     MANY_LINES(smaller, "Min"),
