@@ -3,8 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "model_file.h"
@@ -17,10 +15,19 @@
 #include "report.h"
 #include "step_log.h"
 #include "train_options.h"
+#include "train_report.h"
 
-train_cli train = {.lr = -1, .momentum = 0.9, .gamma = 0.1, .epochs = 10, .schedule = PARE_SCHEDULE_COSINE};
+train_cli train = {.lr = -1,
+                   .momentum = 0.9,
+                   .gamma = 0.1,
+                   .epochs = 10,
+                   .weight_bits = 8,
+                   .activation_bits = 8,
+                   .first_last_bits = 8,
+                   .schedule = PARE_SCHEDULE_COSINE};
 const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
 const char *const train_schedules[] = {"constant", "step", "cosine", "one-cycle", NULL};
+const char *const train_pair_rules[] = {"nudge", "7bit", "free", NULL}; /* in the order of pare_pair_rule */
 const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "huber", "bce", NULL};
 
 #define DEFAULT_BATCH 128
@@ -80,13 +87,15 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
 /* --- data ------------------------------------------------------------------------------- */
 
 typedef struct train_data {
-    pare_dataset *train, *validation;
+    pare_dataset *train, *validation, *calibration;
+    pare_quant_aware_options quant_aware;
     float *class_weights;
 } train_data;
 
 static void close_data(train_data *data) {
     pare_dataset_close(data->train);
     pare_dataset_close(data->validation);
+    pare_dataset_close(data->calibration);
     pare_free(data->class_weights);
 }
 
@@ -114,6 +123,25 @@ static pare_status take_part(train_data *data, int64_t fold, pare_error *error) 
     return status;
 }
 
+#define CALIBRATION_SAMPLES 512
+
+static pare_status open_calibration(train_data *data, pare_train_options *options, pare_error *error) {
+    data->quant_aware = (pare_quant_aware_options){.weight_bits = (int32_t)train.weight_bits,
+                                                   .activation_bits = (int32_t)train.activation_bits,
+                                                   .first_last_bits = (int32_t)train.first_last_bits,
+                                                   .exclude = train.quant_exclude.items,
+                                                   .exclude_count = train.quant_exclude.count,
+                                                   .pairs = (pare_pair_rule)train.pairs};
+    const char *spec = common.calib != NULL ? common.calib : common.data;
+    PARE_TRY(pare_dataset_open(spec, &data->calibration, error));
+    if (common.calib == NULL && pare_dataset_count(data->calibration) > CALIBRATION_SAMPLES) {
+        PARE_TRY(pare_dataset_limit(data->calibration, CALIBRATION_SAMPLES, true, (uint64_t)common.seed, error));
+    }
+    options->quant_aware = &data->quant_aware;
+    options->calibration = data->calibration;
+    return PARE_OK;
+}
+
 static pare_status open_data(train_data *data, int64_t fold, const pare_preprocess *preprocess,
                              pare_train_options *options, pare_error *error) {
     PARE_TRY(open_dataset(common.data, "data", &data->train, error));
@@ -122,79 +150,15 @@ static pare_status open_data(train_data *data, int64_t fold, const pare_preproce
     } else if (train.val != NULL) {
         PARE_TRY(pare_dataset_open(train.val, &data->validation, error));
     }
+    if (train.quant_aware) {
+        PARE_TRY(open_calibration(data, options, error));
+    }
     if (train.class_weights != NULL) {
         PARE_TRY(parse_class_weights(train.class_weights, data->train, preprocess->label_offset, &data->class_weights,
                                      &options->loss.class_weight_count, error));
         options->loss.class_weights = data->class_weights;
     }
     return PARE_OK;
-}
-
-/* --- progress ----------------------------------------------------------------------------- */
-
-static const char *time_text(double seconds) {
-    static char text[32];
-    if (seconds < 90) {
-        snprintf(text, sizeof text, "%.0f s", seconds);
-    } else if (seconds < 5400) {
-        snprintf(text, sizeof text, "%.0f min", seconds / 60);
-    } else {
-        snprintf(text, sizeof text, "%.1f h", seconds / 3600);
-    }
-    return text;
-}
-
-static bool is_first_rank(void) {
-    return pare_ranks_rank() == 0;
-}
-
-static bool people_read_stdout(void) {
-    return is_first_rank() && !common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0);
-}
-
-static const char *metric_name(const pare_metrics *metrics) {
-    return metrics->task == PARE_TASK_CLASSIFICATION ? "top-1" : "MSE";
-}
-
-static void print_epoch(const pare_train_progress *p) {
-    static bool headed;
-    if (!headed) {
-        headed = true;
-        printf("%6s %10s %11s %10s %11s %8s\n", "epoch", "rate", "loss", p->metrics ? metric_name(p->metrics) : "",
-               "samples/s", "time");
-    }
-    char metric[32] = "";
-    if (p->metrics != NULL && p->metrics->task == PARE_TASK_CLASSIFICATION) {
-        snprintf(metric, sizeof metric, "%.2f %%%s", 100 * p->metrics->top1, p->improved ? "*" : " ");
-    } else if (p->metrics != NULL) {
-        snprintf(metric, sizeof metric, "%.5g%s", p->metrics->mse, p->improved ? "*" : " ");
-    }
-    printf("%6llu %10.3g %11.5g %10s %11.0f %8s\n", (unsigned long long)p->epoch + 1, p->lr, p->epoch_loss, metric,
-           p->samples_per_second, time_text(p->seconds));
-    (void)fflush(stdout);
-}
-
-static bool report_progress(void *context, const pare_train_progress *p) {
-    static double shown;
-    struct timespec now;
-    (void)context;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    bool ends = p->epoch_ends;
-    step_log_add(p);
-    bool terminal = is_first_rank() && !common.quiet && isatty(STDERR_FILENO) == 1;
-    if (terminal && (ends || seconds - shown > 0.2)) {
-        shown = seconds;
-        char line[100];
-        snprintf(line, sizeof line, "epoch %llu/%llu  step %llu/%llu  loss %.4g  %.0f samples/s  %s left",
-                 (unsigned long long)p->epoch + 1, (unsigned long long)p->epochs, (unsigned long long)p->step,
-                 (unsigned long long)p->steps, p->epoch_loss, p->samples_per_second, time_text(p->seconds_left));
-        fprintf(stderr, "\r%-90s%s", ends ? "" : line, ends ? "\r" : "");
-    }
-    if (ends && people_read_stdout()) {
-        print_epoch(p);
-    }
-    return !cli_interrupted();
 }
 
 /* --- the run -------------------------------------------------------------------------------- */
@@ -258,6 +222,26 @@ static pare_status write_network(const pare_graph *graph, size_t *bytes, pare_er
     return status;
 }
 
+/* The training itself, its log and page. */
+static pare_status train_and_log(const char *path, model_file *file, train_data *data, pare_train_options *options,
+                                 pare_train_result *result, pare_error *error) {
+    train_report report = {.log_path = train.log, .title = path, .resumed = train.resume != NULL};
+    options->report = train_report_step;
+    options->report_context = &report;
+    pare_status status = pare_train(file->graph, data->train, data->validation, options, result, error);
+    bool together = status == PARE_OK || status == PARE_INTERRUPTED;
+    if (report.failed != PARE_OK) {
+        *error = report.error;
+        status = report.failed;
+    }
+    if (status == PARE_OK && train.html != NULL && is_first_rank()) {
+        status = train_report_page(&report, train.html, error);
+    }
+    train_report_free(&report);
+    return together ? pare_ranks_agree(status, error) : status; /* the first rank alone knows of its log */
+    return status;
+}
+
 /* Trains once, on the whole set or all but a fold. */
 static pare_status train_once(const char *path, const pare_distill_options *distill, int64_t fold,
                               pare_train_result *result, size_t *bytes, pare_error *error) {
@@ -275,7 +259,6 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
         status = rebuild(&file, &data, error);
     }
     if (status == PARE_OK) {
-        options.report = report_progress;
         status = train_hash_file(path, &options.model_hash, error);
     }
     if (status == PARE_OK && train.step_log != NULL && is_first_rank()) {
@@ -283,7 +266,7 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
     }
     status = pare_ranks_agree(status, error);
     if (status == PARE_OK) {
-        status = pare_train(file.graph, data.train, data.validation, &options, result, error);
+        status = train_and_log(path, &file, &data, &options, result, error);
     }
     if (status == PARE_OK) {
         status = pare_ranks_agree(write_network(file.graph, bytes, error), error);

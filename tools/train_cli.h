@@ -12,15 +12,20 @@ typedef struct train_cli {
     int64_t epochs, max_steps, patience, checkpoint_steps, folds;
     int optimizer, schedule, loss;
     bool nesterov, freeze_batch_norm, rebuild_batch_norm;
-    cli_list freeze;
+    cli_list freeze, quant_exclude;
+    bool quant_aware;
+    int64_t weight_bits, activation_bits, first_last_bits;
+    int pairs;
 } train_cli;
 extern train_cli train;
-extern const char *const train_optimizers[], *const train_schedules[], *const train_losses[];
+extern const char *const train_optimizers[], *const train_schedules[], *const train_losses[], *const train_pair_rules[];
 
 #define TRAIN_NUMBER(name, target, argument, help, low, high)                                                          \
     { name, 0, CLI_NUMBER, &train.target, argument, help, low, high, NULL }
 #define TRAIN_WHOLE(name, target, argument, help, low)                                                                 \
     { name, 0, CLI_WHOLE, &train.target, argument, help, low, 1e12, NULL }
+#define TRAIN_BITS(name, target, help)                                                                                 \
+    { name, 0, CLI_WHOLE, &train.target, "BITS", help, 2, 8, NULL }
 #define TRAIN_TEXT(name, target, argument, help)                                                                       \
     { name, 0, CLI_TEXT, &train.target, argument, help, 0, 0, NULL }
 #define TRAIN_FLAG(name, target, help)                                                                                 \
@@ -59,6 +64,14 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
         {"freeze", 0, CLI_LIST, &train.freeze, "NODE", "weights of nodes (pattern) that stay", 0, 0, NULL},            \
         TRAIN_FLAG("freeze-batchnorm", freeze_batch_norm, "running statistics stay and are used"),                     \
         TRAIN_FLAG("rebuild-batchnorm", rebuild_batch_norm, "behind each Conv that has none, computing the same"),     \
+        TRAIN_FLAG("qat", quant_aware, "quantization-aware: learns with the roundings, ends as QDQ ONNX"),             \
+        TRAIN_BITS("weight-bits", weight_bits, "with --qat (default 8)"),                                              \
+        TRAIN_BITS("activation-bits", activation_bits, "with --qat (default 8)"),                                      \
+        TRAIN_BITS("first-last-bits", first_last_bits, "... of the first and last layer (default 8)"),                 \
+        {"qat-exclude", 0, CLI_LIST, &train.quant_exclude, "NODE", "nodes (pattern) that stay in float", 0, 0, NULL},  \
+        TRAIN_CHOICE("pairs", pairs, train_pair_rules, "8-bit weights that are exact on every CPU (default nudge)"),   \
+        {"calib", 0, CLI_TEXT, &common.calib, "SPEC", "for the first scales (default: 512 samples of --data)",         \
+         0,       0, NULL},                                                                                            \
         TRAIN_TEXT("checkpoint", checkpoint, "FILE", "saved after each epoch and at an interrupt"),                    \
         TRAIN_WHOLE("checkpoint-steps", checkpoint_steps, "N", "... and every N steps", 1),                            \
         TRAIN_TEXT("resume", resume, "FILE", "goes on from a checkpoint as if there had been no break"),               \

@@ -76,9 +76,22 @@ static pare_status check_seen(const histogram *histograms, const char *const *va
     return PARE_OK;
 }
 
-static pare_status summarize(const histogram *histograms, const char *const *values, size_t value_count,
-                             pare_calibration_method method, double percentile, pare_calibration *calibration,
-                             pare_error *error) {
+static bool is_coarse(const unsigned *steps, size_t value) {
+    return steps != NULL && steps[value] < 255;
+}
+
+/* Extremes are not enough. */
+static bool needs_histograms(pare_calibration_method method, const unsigned *steps, size_t value_count) {
+    bool needed = method != PARE_CALIBRATE_MINMAX;
+    for (size_t v = 0; v < value_count; v++) {
+        needed = needed || is_coarse(steps, v);
+    }
+    return needed;
+}
+
+static pare_status summarize(const histogram *histograms, const char *const *values, const unsigned *steps,
+                             size_t value_count, pare_calibration_method method, double percentile,
+                             pare_calibration *calibration, pare_error *error) {
     calibration->ranges = pare_alloc_zero(value_count, sizeof *calibration->ranges);
     if (calibration->ranges == NULL) {
         return pare_fail_memory(error, value_count * sizeof *calibration->ranges);
@@ -92,15 +105,19 @@ static pare_status summarize(const histogram *histograms, const char *const *val
                               .maximum = h->maximum,
                               .mean = h->sum / (double)h->count,
                               .count = h->count};
-        histogram_range(h, method, percentile, &range->low, &range->high);
+        if (is_coarse(steps, v)) {
+            histogram_coarse_range(h, steps[v], &range->low, &range->high);
+        } else {
+            histogram_range(h, method, percentile, &range->low, &range->high);
+        }
     }
     return PARE_OK;
 }
 
-pare_status pare_calibrate(const pare_graph *graph, const char *const *values, size_t value_count,
-                           pare_dataset *dataset, const pare_preprocess *preprocess, pare_calibration_method method,
-                           double percentile, const pare_run_options *options, pare_calibration *calibration,
-                           pare_error *error) {
+pare_status pare_calibrate_steps(const pare_graph *graph, const char *const *values, const unsigned *steps,
+                                 size_t value_count, pare_dataset *dataset, const pare_preprocess *preprocess,
+                                 pare_calibration_method method, double percentile, const pare_run_options *options,
+                                 pare_calibration *calibration, pare_error *error) {
     memset(calibration, 0, sizeof *calibration);
     observer o = {.histograms = pare_alloc_zero(value_count, sizeof *o.histograms)};
     uint64_t *bins = NULL;
@@ -124,7 +141,7 @@ pare_status pare_calibrate(const pare_graph *graph, const char *const *values, s
     if (status != PARE_OK || (status = check_seen(o.histograms, values, value_count, error)) != PARE_OK) {
         goto done;
     }
-    if (method != PARE_CALIBRATE_MINMAX) {
+    if (needs_histograms(method, steps, value_count)) {
         bins = pare_alloc_zero(value_count, HISTOGRAM_BINS * sizeof *bins);
         if (bins == NULL) {
             status = pare_fail_memory(error, value_count * HISTOGRAM_BINS * sizeof *bins);
@@ -137,7 +154,7 @@ pare_status pare_calibrate(const pare_graph *graph, const char *const *values, s
         status = pare_run_dataset(model, dataset, preprocess, &run, NULL, NULL, error);
     }
     if (status == PARE_OK) {
-        status = summarize(o.histograms, values, value_count, method, percentile, calibration, error);
+        status = summarize(o.histograms, values, steps, value_count, method, percentile, calibration, error);
         calibration->samples = pare_dataset_count(dataset);
     }
 done:
@@ -146,6 +163,14 @@ done:
     pare_free(o.slot_of_tensor);
     pare_free(bins);
     return status;
+}
+
+pare_status pare_calibrate(const pare_graph *graph, const char *const *values, size_t value_count,
+                           pare_dataset *dataset, const pare_preprocess *preprocess, pare_calibration_method method,
+                           double percentile, const pare_run_options *options, pare_calibration *calibration,
+                           pare_error *error) {
+    return pare_calibrate_steps(graph, values, NULL, value_count, dataset, preprocess, method, percentile, options,
+                                calibration, error);
 }
 
 void pare_calibration_free(pare_calibration *calibration) {

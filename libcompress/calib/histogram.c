@@ -78,17 +78,38 @@ static double squared_error(const histogram *h, double low, double high) {
     return error;
 }
 
+/* Squared error of rounding to the grid of `steps` steps that [low, high] gives, 0 on it. */
+static double coarse_error(const histogram *h, double low, double high, unsigned steps) {
+    double step = (high - low) / (double)steps, error = 0.0;
+    if (!(step > 0.0)) {
+        return INFINITY;
+    }
+    double lowest = -rint(-low / step), highest = lowest + (double)steps;
+    for (int i = 0; i < HISTOGRAM_BINS; i++) {
+        if (h->bins[i] != 0) {
+            double x = bin_centre(h, i), level = fmax(lowest, fmin(highest, rint(x / step)));
+            error += (double)h->bins[i] * (x - level * step) * (x - level * step);
+        }
+    }
+    return error;
+}
+
+/* Of a grid of `steps` steps; 0: of so many that errors are spread evenly. */
+static double range_error(const histogram *h, double low, double high, unsigned steps) {
+    return steps == 0 ? squared_error(h, low, high) : coarse_error(h, low, high, steps);
+}
+
 /* Shrinks both ends together, then each alone, as long as the error falls. */
-static void mse_range(const histogram *h, float *low, float *high) {
+static void least_error_range(const histogram *h, unsigned steps, float *low, float *high) {
     double full_low = fmin(0.0, (double)h->minimum), full_high = fmax(0.0, (double)h->maximum);
-    double best_low = full_low, best_high = full_high, best = squared_error(h, full_low, full_high);
+    double best_low = full_low, best_high = full_high, best = range_error(h, full_low, full_high, steps);
     for (int side = 0; side < 3; side++) {
         double from_low = best_low, from_high = best_high;
         for (int step = 1; step < 100; step++) {
             double shrink = 1.0 - (double)step * 0.01;
             double tried_low = side == 2 ? from_low : from_low * shrink;
             double tried_high = side == 1 ? from_high : from_high * shrink;
-            double error = squared_error(h, tried_low, tried_high);
+            double error = range_error(h, tried_low, tried_high, steps);
             if (error < best) {
                 best = error;
                 best_low = tried_low;
@@ -180,10 +201,18 @@ void histogram_range(const histogram *h, pare_calibration_method method, double 
             entropy_range(h, low, high);
             break;
         case PARE_CALIBRATE_MSE:
-            mse_range(h, low, high);
+            least_error_range(h, 0, low, high);
             break;
         }
     }
     *low = fminf(*low, 0.0F);
     *high = fmaxf(*high, 0.0F);
+}
+
+void histogram_coarse_range(const histogram *h, unsigned steps, float *low, float *high) {
+    *low = fminf(h->minimum, 0.0F);
+    *high = fmaxf(h->maximum, 0.0F);
+    if (h->bins != NULL && h->maximum > h->minimum) {
+        least_error_range(h, steps, low, high);
+    }
 }

@@ -23,5 +23,9 @@ void histogram_fill(histogram *h, const float *values, size_t count);
 
 /* The range that a method chooses. It lies within the extremes and contains 0. */
 void histogram_range(const histogram *h, pare_calibration_method method, double percentile, float *low, float *high);
+/* The range whose grid of so many steps, with 0 on it, gives the least squared
+ * error of the bins' centres; for grids that are too coarse to count on errors
+ * being spread evenly, as PARE_CALIBRATE_MSE does. */
+void histogram_coarse_range(const histogram *h, unsigned steps, float *low, float *high);
 
 #endif

@@ -307,8 +307,36 @@ static uint32_t operand(pare_tape *tape, const pare_node *node, size_t index) {
 }
 
 static pare_status pair_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, pare_error *error) {
-    return tape_binary(tape, node, kind, operand(tape, node, 0), operand(tape, node, 1), tape_output(tape, node, 0),
-                       error);
+    uint32_t a = operand(tape, node, 0), b = operand(tape, node, 1);
+    return tape_binary(tape, node, kind, a, b, tape_output(tape, node, 0), error);
+}
+
+/* The slope is trained also where it is one number. */
+static pare_status gradient_prelu(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return tape_binary(tape, node, PARE_BINARY_PRELU, operand(tape, node, 0), tape_weight(tape, node, 1, false),
+                       tape_output(tape, node, 0), error);
+}
+
+/* The exponent may have a type of its own: integers become floats, and are part of the formula. */
+static pare_status gradient_pow(pare_tape *tape, const pare_node *node, pare_error *error) {
+    const pare_value *exponent = node->inputs[1];
+    if (exponent->dtype == PARE_F32) {
+        return pair_gradient(tape, node, PARE_BINARY_POW, error);
+    }
+    size_t count = op_count(exponent);
+    if (!op_is_constant(exponent)) {
+        return tape_refuse(node, error);
+    }
+    float *floats = pare_alloc_zero(count + 1, sizeof *floats);
+    if (floats == NULL) {
+        return pare_fail_memory(error, count * sizeof *floats);
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)op_float_at(exponent, i, &floats[i]);
+    }
+    uint32_t b = tape_constant(tape, &exponent->shape, floats);
+    pare_free(floats);
+    return tape_binary(tape, node, PARE_BINARY_POW, operand(tape, node, 0), b, tape_output(tape, node, 0), error);
 }
 
 static pare_status chain_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, bool mean,
@@ -403,8 +431,7 @@ SLOPE(add, PARE_BINARY_ADD)
 SLOPE(sub, PARE_BINARY_SUB)
 SLOPE(mul, PARE_BINARY_MUL)
 SLOPE(div, PARE_BINARY_DIV)
-SLOPE(pow, PARE_BINARY_POW)
-SLOPE(prelu, PARE_BINARY_PRELU)
+SLOPE(mod, PARE_BINARY_MOD)
 CHAIN(min, PARE_BINARY_MIN, false)
 CHAIN(max, PARE_BINARY_MAX, false)
 CHAIN(sum, PARE_BINARY_ADD, false)
@@ -439,7 +466,7 @@ PARE_DEFINE_OP(Pow) = BINARY("Pow", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 
                              broadcast_channels);
 PARE_DEFINE_OP(PRelu) = BINARY("PRelu", 7, 2, NULL, infer_binary, PARE_QUANT_FLOAT, 0, prelu, fold_prelu, NULL,
                                gradient_prelu, prelu_channels);
-PARE_DEFINE_OP(Mod) = REAL("Mod", 10, mod, NULL);
+PARE_DEFINE_OP(Mod) = REAL("Mod", 10, mod, gradient_mod);
 PARE_DEFINE_OP(Equal) = COMPARISON("Equal", 7, equal);
 PARE_DEFINE_OP(Less) = COMPARISON("Less", 7, less);
 PARE_DEFINE_OP(LessOrEqual) = COMPARISON("LessOrEqual", 12, less_equal);

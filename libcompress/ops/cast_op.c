@@ -1,6 +1,8 @@
 /* Cast to the type of attribute `to`; CastLike to that of input 1. */
 #include "op_helpers.h"
 
+#include "train/tape_record.h"
+
 static pare_dtype target(const pare_node *node) {
     const pare_value *like = op_input(node, 1);
     return like != NULL ? like->dtype : (pare_dtype)pare_node_int(node, "to", 0);
@@ -56,11 +58,18 @@ static pare_status cast_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_cast(lowering, node, in, target(node), out, error);
 }
 
+/* What is float already; numbers of another type have no gradient, so nothing is lost in the runtime. */
+static pare_status cast_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return node->inputs[0]->dtype == PARE_F32
+               ? tape_reshape(tape, node, tape_input(tape, node, 0), tape_output(tape, node, 0), error)
+               : tape_record_fixed(tape, node, error);
+}
+
 #define CAST(op_name, opset, inputs)                                                                                   \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = inputs, .max_inputs = inputs, .min_outputs = 1,   \
         .max_outputs = 1, .weight_input = -1, .bias_input = -1, .infer = cast_infer, .fold = cast_fold,                \
-        .lower = cast_lower, .channels = op_channels_same                                                              \
+        .lower = cast_lower, .gradient = cast_gradient, .channels = op_channels_same                                   \
     }
 
 PARE_DEFINE_OP(Cast) = CAST("Cast", 1, 1);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "train/tape.h"
+
 /* False where a bound is computed, or given for other than floats. */
 static bool clip_function(const pare_node *node, pare_activation *function) {
     *function = (pare_activation){PARE_FN_CLIP, -INFINITY, INFINITY};
@@ -73,6 +75,29 @@ static pare_status clip_lower(pare_lowering *lowering, const pare_node *node, pa
     return op_emit_unary(lowering, node, function, in, out, error);
 }
 
+/* A bound of one element, which may have any rank, as a scalar. */
+static pare_status record_bound(pare_tape *tape, const pare_node *node, size_t index, pare_binary_kind kind, uint32_t x,
+                                uint32_t y, pare_error *error) {
+    pare_shape scalar = {.rank = 0};
+    uint32_t bound = tape_input(tape, node, index);
+    PARE_TRY(tape_reshaped(tape, node, &scalar, &bound, error));
+    return tape_binary(tape, node, kind, x, bound, y, error);
+}
+
+static pare_status clip_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    pare_activation function;
+    uint32_t x = tape_input(tape, node, 0), y = tape_output(tape, node, 0), between = y;
+    if (clip_function(node, &function)) {
+        return tape_unary(tape, node, function, x, y, error);
+    }
+    if (op_input(node, 1) != NULL) {
+        between = op_input(node, 2) != NULL ? tape_temporary(tape, node, &node->outputs[0]->shape) : y;
+        PARE_TRY(record_bound(tape, node, 1, PARE_BINARY_MAX, x, between, error));
+        x = between;
+    }
+    return op_input(node, 2) != NULL ? record_bound(tape, node, 2, PARE_BINARY_MIN, x, y, error) : PARE_OK;
+}
+
 PARE_DEFINE_OP(Clip) = {.name = "Clip",
                         .domain = "",
                         .since = 1,
@@ -87,4 +112,5 @@ PARE_DEFINE_OP(Clip) = {.name = "Clip",
                         .infer = clip_infer,
                         .lower = clip_lower,
                         .function = clip_function,
+                        .gradient = clip_gradient,
                         .channels = op_channels_same};

@@ -1,6 +1,8 @@
 /* Concat: tensors side by side along one axis. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status concat_check(const pare_node *node, pare_error *error) {
     return pare_node_attr(node, "axis") != NULL
                ? PARE_OK
@@ -125,6 +127,21 @@ static void concat_channels(pare_channels *channels, const pare_node *node) {
     }
 }
 
+static pare_status concat_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    int32_t axis = 0;
+    PARE_TRY(op_axis(node, pare_node_int(node, "axis", 1), node->inputs[0]->shape.rank, &axis, error));
+    uint32_t *inputs = pare_alloc(node->input_count * sizeof *inputs);
+    if (inputs == NULL) {
+        return pare_fail_memory(error, node->input_count * sizeof *inputs);
+    }
+    for (size_t i = 0; i < node->input_count; i++) {
+        inputs[i] = tape_input(tape, node, i);
+    }
+    pare_status status = tape_concat(tape, node, axis, inputs, node->input_count, tape_output(tape, node, 0), error);
+    pare_free(inputs);
+    return status;
+}
+
 PARE_DEFINE_OP(Concat) = {.name = "Concat",
                           .domain = "",
                           .since = 1,
@@ -139,5 +156,6 @@ PARE_DEFINE_OP(Concat) = {.name = "Concat",
                           .infer = concat_infer,
                           .fold = concat_fold,
                           .lower = concat_lower,
+                          .gradient = concat_gradient,
                           .integer = concat_integer,
                           .channels = concat_channels};

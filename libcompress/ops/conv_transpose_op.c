@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "train/tape.h"
+
 typedef struct transposed_window {
     int64_t kernel[2], stride[2], dilation[2], before[2], after[2], extra[2], extent[2];
     int32_t spatial;
@@ -141,6 +143,29 @@ static pare_status transposed_lower(pare_lowering *lowering, const pare_node *no
     return wide == out ? PARE_OK : op_emit_reshape(lowering, node, wide, out, error);
 }
 
+static pare_status transposed_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    transposed_window window;
+    PARE_TRY(read_window(node, &window, error));
+    tape_conv_attrs attrs = {.spatial = window.spatial, .groups = pare_node_int(node, "group", 1)};
+    for (int32_t i = 0; i < window.spatial; i++) {
+        int32_t from = 2 - window.spatial + i;
+        attrs.stride[i] = window.stride[from];
+        attrs.dilation[i] = window.dilation[from];
+        attrs.before[i] = window.before[from];
+        attrs.after[i] = window.after[from] - window.extra[from];
+        if (attrs.after[i] + attrs.stride[i] < 0) { /* oneDNN's limit */
+            return pare_node_fail(node, error, PARE_UNSUPPORTED,
+                                  "expected output padding below stride and padding to train, found %lld",
+                                  (long long)window.extra[from]);
+        }
+    }
+    /* One statement each: the order in which C evaluates arguments is the compiler's, that of parameters is not. */
+    uint32_t x = tape_input(tape, node, 0);
+    uint32_t w = tape_weight(tape, node, 1, true);
+    uint32_t bias = tape_weight(tape, node, 2, false);
+    return tape_conv_transpose(tape, node, &attrs, x, w, bias, tape_output(tape, node, 0), error);
+}
+
 static uint64_t transposed_macs(const pare_node *node) {
     uint64_t macs = 1;
     const pare_shape *x = &node->inputs[0]->shape, *w = &node->inputs[1]->shape;
@@ -213,6 +238,7 @@ PARE_DEFINE_OP(ConvTranspose) = {.name = "ConvTranspose",
                                  .weight_channel_axis = 1,
                                  .infer = transposed_infer,
                                  .lower = transposed_lower,
+                                 .gradient = transposed_gradient,
                                  .macs = transposed_macs,
                                  .channels = transposed_channels,
                                  .resized = transposed_resized};

@@ -2,6 +2,8 @@
  * transposition that makes the axis the last one. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 #define LONGEST 4096
 
 static pare_status cumsum_axis(const pare_node *node, int32_t *axis, pare_error *error) {
@@ -68,6 +70,14 @@ static pare_status cumsum_lower(pare_lowering *lowering, const pare_node *node, 
     return op_emit_cast(lowering, node, sums, node->outputs[0]->dtype, out, error);
 }
 
+static pare_status cumsum_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    int32_t axis = 0;
+    PARE_TRY(cumsum_axis(node, &axis, error));
+    return tape_cumsum(tape, node, axis, pare_node_int(node, "exclusive", 0) != 0,
+                       pare_node_int(node, "reverse", 0) != 0, tape_input(tape, node, 0), tape_output(tape, node, 0),
+                       error);
+}
+
 PARE_DEFINE_OP(CumSum) = {.name = "CumSum",
                           .domain = "",
                           .since = 11,
@@ -78,4 +88,5 @@ PARE_DEFINE_OP(CumSum) = {.name = "CumSum",
                           .weight_input = -1,
                           .bias_input = -1,
                           .infer = cumsum_infer,
-                          .lower = cumsum_lower};
+                          .lower = cumsum_lower,
+                          .gradient = cumsum_gradient};

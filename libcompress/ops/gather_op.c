@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "train/tape.h"
+
 /* Constant indices are checked here, computed ones by the kernel. */
 static pare_status check_indices(const pare_node *node, int64_t extent, pare_error *error) {
     int64_t index = 0;
@@ -106,6 +108,14 @@ static void gather_channels(pare_channels *channels, const pare_node *node) {
     }
 }
 
+/* A constant table of which computed indices pick is an embedding, and trained. */
+static pare_status gather_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    int32_t axis = 0;
+    PARE_TRY(op_axis(node, pare_node_int(node, "axis", 0), node->inputs[0]->shape.rank, &axis, error));
+    return tape_gather(tape, node, axis, tape_weight(tape, node, 0, true), tape_input(tape, node, 1),
+                       tape_output(tape, node, 0), error);
+}
+
 PARE_DEFINE_OP(Gather) = {.name = "Gather",
                           .domain = "",
                           .since = 1,
@@ -119,4 +129,5 @@ PARE_DEFINE_OP(Gather) = {.name = "Gather",
                           .infer = gather_infer,
                           .fold = gather_fold,
                           .lower = gather_lower,
+                          .gradient = gather_gradient,
                           .channels = gather_channels};

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "train/tape.h"
+
 enum { INPUT_SEQUENCE_LENS = 4, INPUT_H = 5, INPUT_C = 6, INPUT_PEEPHOLES = 7 };
 
 /* The importer joins lists of strings by commas. */
@@ -153,6 +155,46 @@ static pare_status lstm_lower(pare_lowering *lowering, const pare_node *node, pa
     return PARE_OK;
 }
 
+/* `inner` with its axes permuted is the node's output `index`. */
+static pare_status record_turned(pare_tape *tape, const pare_node *node, size_t index, uint32_t inner,
+                                 pare_error *error) {
+    PARE_TRY(tape_transposed(tape, node, index == 0 ? batch_first : swap_first, &inner, error));
+    return tape_reshape(tape, node, inner, tape_output(tape, node, index), error);
+}
+
+static pare_status lstm_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    bool first = is_batch_first(node);
+    const pare_shape *r = &node->inputs[2]->shape;
+    pare_lstm_attrs attrs = {(int32_t)r->dims[2], direction(node)};
+    uint32_t inputs[6] = {[0] = tape_input(tape, node, 0)};
+    for (size_t i = 1; i < 4; i++) { /* one after the other: that is the order of parameters */
+        inputs[i] = tape_weight(tape, node, i, i < 3);
+    }
+    inputs[4] = tape_input(tape, node, INPUT_H);
+    inputs[5] = tape_input(tape, node, INPUT_C);
+    for (size_t i = 0; first && i < 6; i++) {
+        if (inputs[i] != TAPE_NONE && (i == 0 || i >= 4)) {
+            PARE_TRY(tape_transposed(tape, node, swap_first, &inputs[i], error));
+        }
+    }
+    pare_shape x = tape_tensor_at(tape, inputs[0])->shape;
+    pare_shape y = op_shape(4, (const int64_t[]){x.dims[0], r->dims[0], x.dims[1], r->dims[2]});
+    pare_shape state = op_shape(3, y.dims + 1);
+    uint32_t outputs[3];
+    for (size_t i = 0; i < 3; i++) {
+        outputs[i] = !is_read(node, i) ? TAPE_NONE
+                     : first           ? tape_temporary(tape, node, i == 0 ? &y : &state)
+                                       : tape_output(tape, node, i);
+    }
+    PARE_TRY(tape_lstm(tape, node, &attrs, inputs, outputs, error));
+    for (size_t i = 0; first && i < 3; i++) {
+        if (outputs[i] != TAPE_NONE) {
+            PARE_TRY(record_turned(tape, node, i, outputs[i], error));
+        }
+    }
+    return PARE_OK;
+}
+
 static uint64_t lstm_macs(const pare_node *node) {
     const pare_shape *x = &node->inputs[0]->shape, *w = &node->inputs[1]->shape, *r = &node->inputs[2]->shape;
     bool first = is_batch_first(node);
@@ -213,6 +255,7 @@ PARE_DEFINE_OP(LSTM) = {.name = "LSTM",
                         .check = lstm_check,
                         .infer = lstm_infer,
                         .lower = lstm_lower,
+                        .gradient = lstm_gradient,
                         .macs = lstm_macs,
                         .channels = lstm_channels,
                         .resized = lstm_resized};

@@ -2,6 +2,8 @@
  * dimension of 1 that the result loses. A constant 2-D B: FULLY_CONNECTED. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 /* Shapes with rank-1 operands widened. */
 static void widened(const pare_node *node, pare_shape *a, pare_shape *b) {
     *a = node->inputs[0]->shape;
@@ -85,6 +87,52 @@ static pare_status matmul_lower(pare_lowering *lowering, const pare_node *node, 
     return squeezed ? op_emit_reshape(lowering, node, wide, out, error) : PARE_OK;
 }
 
+/* [rows, K] × [K, N] of a's rows of all outer axes. */
+static pare_status record_connected(pare_tape *tape, const pare_node *node, uint32_t a, uint32_t b, pare_error *error) {
+    uint32_t y = tape_output(tape, node, 0);
+    pare_shape left = tape_tensor_at(tape, a)->shape;
+    int64_t inner = left.dims[left.rank - 1], columns = tape_tensor_at(tape, b)->shape.dims[1];
+    int64_t rows = (int64_t)tape_tensor_at(tape, y)->elements / columns;
+    pare_shape flat = op_shape(2, (const int64_t[]){rows, inner}),
+               product = op_shape(2, (const int64_t[]){rows, columns});
+    PARE_TRY(tape_reshaped(tape, node, &flat, &a, error));
+    if (pare_shape_equal(&product, &tape_tensor_at(tape, y)->shape)) {
+        return tape_inner_product(tape, node, true, a, b, TAPE_NONE, y, error);
+    }
+    uint32_t sums = tape_temporary(tape, node, &product);
+    PARE_TRY(tape_inner_product(tape, node, true, a, b, TAPE_NONE, sums, error));
+    return tape_reshape(tape, node, sums, y, error);
+}
+
+/* An operand with axes of 1 in front until it has `rank`. */
+static pare_status with_rank(pare_tape *tape, const pare_node *node, const pare_shape *shape, int32_t rank,
+                             uint32_t *tensor, pare_error *error) {
+    pare_shape wide = {.rank = rank};
+    for (int32_t a = 0; a < rank; a++) {
+        wide.dims[a] = a < rank - shape->rank ? 1 : shape->dims[a - (rank - shape->rank)];
+    }
+    return tape_reshaped(tape, node, &wide, tensor, error);
+}
+
+static pare_status matmul_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    pare_shape a, b, y;
+    widened(node, &a, &b);
+    PARE_TRY(wide_result(node, &y, error));
+    uint32_t left = tape_weight(tape, node, 0, true), right = tape_weight(tape, node, 1, true);
+    uint32_t out = tape_output(tape, node, 0);
+    PARE_TRY(with_rank(tape, node, &a, b.rank == 2 ? a.rank : y.rank, &left, error));
+    PARE_TRY(with_rank(tape, node, &b, b.rank == 2 ? 2 : y.rank, &right, error));
+    if (b.rank == 2) {
+        return record_connected(tape, node, left, right, error);
+    }
+    if (pare_shape_equal(&y, &node->outputs[0]->shape)) {
+        return tape_matmul(tape, node, left, right, out, error);
+    }
+    uint32_t product = tape_temporary(tape, node, &y);
+    PARE_TRY(tape_matmul(tape, node, left, right, product, error));
+    return tape_reshape(tape, node, product, out, error);
+}
+
 static bool matmul_integer(const pare_node *node) {
     int32_t function = op_activation(node).function;
     return is_connected(node) && op_is_integer_weight(node->inputs[1], 1) &&
@@ -136,5 +184,6 @@ PARE_DEFINE_OP(MatMul) = {.name = "MatMul",
                           .infer = matmul_infer,
                           .lower = matmul_lower,
                           .integer = matmul_integer,
+                          .gradient = matmul_gradient,
                           .macs = matmul_macs,
                           .channels = matmul_channels};

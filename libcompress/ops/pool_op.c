@@ -129,17 +129,73 @@ static pare_status global_average_lower(pare_lowering *lowering, const pare_node
     return lower_global(lowering, node, PARE_POOL_AVERAGE, error);
 }
 
+/* Elements of the window at `position` that lie before `end`, and after `-before`. */
+static int64_t taps_within(const tape_pool_attrs *attrs, int32_t axis, int64_t position, int64_t before, int64_t end) {
+    int64_t start = position * attrs->stride[axis] - attrs->before[axis], count = 0;
+    for (int64_t k = 0; k < attrs->kernel[axis]; k++) {
+        int64_t at = start + k * attrs->dilation[axis];
+        count += at >= -before && at < end;
+    }
+    return count;
+}
+
+/* A mean over the elements of x, times this, is one over those of x and its padding. */
+static float share_of_input(const tape_pool_attrs *attrs, const pare_shape *x, const int64_t *after,
+                            const int64_t *position) {
+    float share = 1.0F;
+    for (int32_t i = 0; i < attrs->spatial; i++) {
+        int64_t extent = x->dims[2 + i];
+        share *= (float)taps_within(attrs, i, position[i], 0, extent) /
+                 (float)taps_within(attrs, i, position[i], attrs->before[i], extent + after[i]);
+    }
+    return share;
+}
+
+/* Windows that ceil_mode lets run past the padding count only what lies before its end, which oneDNN cannot: a mean
+ * without padding, corrected for each position. */
+static pare_status partly_padded_gradient(pare_tape *tape, const pare_node *node, tape_pool_attrs *attrs,
+                                          const int64_t *after, pare_error *error) {
+    const pare_shape *x = &node->inputs[0]->shape, *y = &node->outputs[0]->shape;
+    pare_shape shape = {.rank = y->rank, .dims = {1, 1, y->dims[2], y->rank > 3 ? y->dims[3] : 0}};
+    int64_t columns = y->rank > 3 ? y->dims[3] : 1;
+    size_t count = (size_t)(y->dims[2] * columns);
+    float *shares = pare_alloc(count * sizeof *shares + 1);
+    if (shares == NULL) {
+        return pare_fail_memory(error, count * sizeof *shares);
+    }
+    for (size_t i = 0; i < count; i++) {
+        shares[i] = share_of_input(attrs, x, after, (const int64_t[]){(int64_t)i / columns, (int64_t)i % columns});
+    }
+    attrs->kind = PARE_POOL_AVERAGE;
+    uint32_t mean = tape_temporary(tape, node, y), share = tape_constant(tape, &shape, shares);
+    pare_free(shares);
+    PARE_TRY(tape_pool(tape, node, attrs, tape_input(tape, node, 0), mean, error));
+    return tape_binary(tape, node, PARE_BINARY_MUL, mean, share, tape_output(tape, node, 0), error);
+}
+
 static pare_status window_gradient(pare_tape *tape, const pare_node *node, pare_pool_kind kind, pare_error *error) {
     op_window window;
     PARE_TRY(pool_window(node, &window, error));
     tape_pool_attrs attrs = {.kind = (int32_t)kind, .spatial = window.spatial};
+    int64_t after[2] = {0};
+    bool longer = false;
     for (int32_t i = 0; i < window.spatial; i++) {
         int32_t from = 2 - window.spatial + i;
         attrs.kernel[i] = window.kernel[from];
         attrs.stride[i] = window.stride[from];
         attrs.dilation[i] = window.dilation[from];
         attrs.before[i] = window.before[from];
-        attrs.after[i] = window.after[from];
+        attrs.after[i] = after[i] = window.after[from];
+        /* oneDNN wants the last window of ceil_mode padded to its end. */
+        int64_t end = (window.extent[from] - 1) * attrs.stride[i] + (attrs.kernel[i] - 1) * attrs.dilation[i] + 1;
+        int64_t needed = end - attrs.before[i] - node->inputs[0]->shape.dims[2 + i];
+        if (needed > after[i]) {
+            attrs.after[i] = needed;
+            longer = true;
+        }
+    }
+    if (longer && kind == PARE_POOL_AVERAGE_WITH_PADDING) {
+        return partly_padded_gradient(tape, node, &attrs, after, error);
     }
     return tape_pool(tape, node, &attrs, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
 }

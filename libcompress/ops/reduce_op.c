@@ -2,6 +2,8 @@
  * noop_with_empty_axes), and ArgMax and ArgMin over one. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status read_axes(const pare_node *node, uint32_t *mask, pare_error *error) {
     int64_t axes[PARE_MAX_RANK];
     size_t count = 0;
@@ -113,12 +115,22 @@ static void reduce_channels(pare_channels *channels, const pare_node *node) {
     unreduced_channels(channels, node, mask, pare_node_int(node, "keepdims", 1) != 0);
 }
 
+static pare_status record_reduce(pare_tape *tape, const pare_node *node, pare_reduce_kind kind, pare_error *error) {
+    uint32_t mask = 0, x = tape_input(tape, node, 0), y = tape_output(tape, node, 0);
+    PARE_TRY(read_axes(node, &mask, error));
+    return mask == 0 && kind <= PARE_REDUCE_PROD ? tape_reshape(tape, node, x, y, error)
+                                                 : tape_reduce(tape, node, kind, mask, x, y, error);
+}
+
 #define KIND(name, kind)                                                                                               \
     static pare_status lower_##name(pare_lowering *lowering, const pare_node *node, pare_error *error) {               \
         return lower_reduce(lowering, node, kind, error);                                                              \
     }                                                                                                                  \
     static pare_status fold_##name(pare_graph *graph, pare_node *node, pare_error *error) {                            \
         return fold_to_one(graph, node, kind, error);                                                                  \
+    }                                                                                                                  \
+    static pare_status gradient_##name(pare_tape *tape, const pare_node *node, pare_error *error) {                    \
+        return record_reduce(tape, node, kind, error);                                                                 \
     }
 
 KIND(mean, PARE_REDUCE_MEAN)
@@ -136,7 +148,7 @@ KIND(log_sum_exp, PARE_REDUCE_LOG_SUM_EXP)
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_FLOAT, .weight_input = -1, .bias_input = -1, .infer = reduce_infer,      \
-        .fold = fold_##of, .lower = lower_##of, .channels = reduce_channels                                            \
+        .fold = fold_##of, .lower = lower_##of, .gradient = gradient_##of, .channels = reduce_channels                 \
     }
 
 PARE_DEFINE_OP(ReduceMean) = REDUCE("ReduceMean", mean);

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/tape.h"
+
 typedef struct resize_plan {
     int64_t extent[PARE_MAX_RANK];
     double scale[PARE_MAX_RANK];
@@ -122,15 +124,22 @@ static pare_status resize_infer(pare_graph *graph, pare_node *node, pare_error *
     return op_set_output(node, 0, node->inputs[0]->dtype, &y, error);
 }
 
-static pare_status resize_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+/* Of x and y with two spatial axes. */
+static pare_status read_attrs(const pare_node *node, pare_resize_attrs *attrs, pare_error *error) {
     resize_plan plan;
-    pare_resize_attrs attrs;
-    uint32_t in = PARE_NONE, out = PARE_NONE, wide = PARE_NONE;
-    PARE_TRY(read_modes(node, &attrs, error));
-    PARE_TRY(read_plan(node, &plan, error));
     int32_t rank = node->inputs[0]->shape.rank;
-    attrs.scale_w = (float)plan.scale[rank - 1];
-    attrs.scale_h = rank == 4 ? (float)plan.scale[2] : 1.0F;
+    PARE_TRY(read_modes(node, attrs, error));
+    PARE_TRY(read_plan(node, &plan, error));
+    attrs->scale_w = (float)plan.scale[rank - 1];
+    attrs->scale_h = rank == 4 ? (float)plan.scale[2] : 1.0F;
+    return PARE_OK;
+}
+
+static pare_status resize_lower(pare_lowering *lowering, const pare_node *node, pare_error *error) {
+    pare_resize_attrs attrs;
+    int32_t rank = node->inputs[0]->shape.rank;
+    uint32_t in = PARE_NONE, out = PARE_NONE, wide = PARE_NONE;
+    PARE_TRY(read_attrs(node, &attrs, error));
     pare_shape x = op_shape_2d(&node->inputs[0]->shape), y = op_shape_2d(&node->outputs[0]->shape);
     PARE_TRY(pare_lower_input(lowering, node, 0, &in, error));
     PARE_TRY(pare_lower_output(lowering, node, 0, &out, error));
@@ -169,6 +178,20 @@ static pare_status resize_resized(const pare_channels *channels, pare_graph *gra
     return changed ? op_set_ints(graph, node, 3, "sizes", sizes, count, error) : PARE_OK;
 }
 
+static pare_status resize_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    pare_resize_attrs attrs;
+    pare_shape wide_x = op_shape_2d(&node->inputs[0]->shape), wide_y = op_shape_2d(&node->outputs[0]->shape);
+    uint32_t x = tape_input(tape, node, 0), y = tape_output(tape, node, 0);
+    PARE_TRY(read_attrs(node, &attrs, error));
+    if (node->inputs[0]->shape.rank == 4) {
+        return tape_resize(tape, node, &attrs, x, y, error);
+    }
+    PARE_TRY(tape_reshaped(tape, node, &wide_x, &x, error));
+    uint32_t wide = tape_temporary(tape, node, &wide_y);
+    PARE_TRY(tape_resize(tape, node, &attrs, x, wide, error));
+    return tape_reshape(tape, node, wide, y, error);
+}
+
 PARE_DEFINE_OP(Resize) = {.name = "Resize",
                           .domain = "",
                           .since = 10,
@@ -181,6 +204,7 @@ PARE_DEFINE_OP(Resize) = {.name = "Resize",
                           .bias_input = -1,
                           .infer = resize_infer,
                           .lower = resize_lower,
+                          .gradient = resize_gradient,
                           .integer = resize_integer,
                           .channels = op_channels_spatial,
                           .resized = resize_resized};

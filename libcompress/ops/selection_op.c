@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "train/tape_record.h"
+
 static pare_status emit_where(pare_lowering *lowering, const pare_node *node, uint32_t condition, uint32_t a,
                               uint32_t b, uint32_t out, pare_error *error) {
     pare_no_attrs none = {0};
@@ -208,6 +210,31 @@ static pare_status shrink_lower(pare_lowering *lowering, const pare_node *node, 
     return emit_where(lowering, node, mask[1], side[1], low, out, error);
 }
 
+/* x outside ±lambda, else 0, is u = t(x) - t(-x), where t passes what is above lambda; y = u - bias × sign(u). */
+static pare_status shrink_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    const pare_shape *shape = &node->outputs[0]->shape, scalar = {.rank = 0};
+    float lambda = pare_node_float(node, "lambd", 0.5F), bias = pare_node_float(node, "bias", 0.0F);
+    const pare_activation beyond = {PARE_FN_THRESHOLDED_RELU, lambda, 0.0F}, negative = {PARE_FN_NEG, 0.0F, 0.0F};
+    uint32_t x = tape_input(tape, node, 0), y = tape_output(tape, node, 0), step[6];
+    if (lambda < 0.0F) { /* the two sides overlap */
+        return tape_refuse(node, error);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        step[i] = tape_temporary(tape, node, shape);
+    }
+    uint32_t kept = bias == 0.0F ? y : step[3];
+    PARE_TRY(tape_unary(tape, node, beyond, x, step[0], error));
+    PARE_TRY(tape_unary(tape, node, negative, x, step[1], error));
+    PARE_TRY(tape_unary(tape, node, beyond, step[1], step[2], error));
+    PARE_TRY(tape_binary(tape, node, PARE_BINARY_SUB, step[0], step[2], kept, error));
+    if (bias == 0.0F) {
+        return PARE_OK;
+    }
+    PARE_TRY(tape_unary(tape, node, (pare_activation){PARE_FN_SIGN, 0.0F, 0.0F}, kept, step[4], error));
+    PARE_TRY(tape_binary(tape, node, PARE_BINARY_MUL, step[4], tape_constant(tape, &scalar, &bias), step[5], error));
+    return tape_binary(tape, node, PARE_BINARY_SUB, kept, step[5], y, error);
+}
+
 /* --- IsNaN, IsInf --------------------------------------------------------------------- */
 
 static pare_status predicate_infer(pare_graph *graph, pare_node *node, pare_error *error) {
@@ -241,15 +268,17 @@ static pare_status is_inf_lower(pare_lowering *lowering, const pare_node *node, 
     return op_emit_binary(lowering, node, PARE_BINARY_EQUAL, in, bound, op_identity, out, error);
 }
 
-#define SELECT(op_name, opset, fewest, most, infer_rule, lower_rule)                                                   \
+#define SELECT(op_name, opset, fewest, most, infer_rule, lower_rule, slope)                                            \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = opset, .min_inputs = fewest, .max_inputs = most, .min_outputs = 1,     \
-        .max_outputs = 1, .weight_input = -1, .bias_input = -1, .infer = infer_rule, .lower = lower_rule               \
+        .max_outputs = 1, .weight_input = -1, .bias_input = -1, .infer = infer_rule, .lower = lower_rule,              \
+        .gradient = slope                                                                                              \
     }
 
-PARE_DEFINE_OP(Trilu) = SELECT("Trilu", 14, 1, 2, trilu_infer, trilu_lower);
-PARE_DEFINE_OP(Hardmax) = SELECT("Hardmax", 13, 1, 1, hardmax_infer, hardmax_lower);
-PARE_DEFINE_OP(OneHot) = SELECT("OneHot", 9, 3, 3, one_hot_infer, one_hot_lower);
-PARE_DEFINE_OP(Shrink) = SELECT("Shrink", 9, 1, 1, op_infer_same, shrink_lower);
-PARE_DEFINE_OP(IsNaN) = SELECT("IsNaN", 9, 1, 1, predicate_infer, is_nan_lower);
-PARE_DEFINE_OP(IsInf) = SELECT("IsInf", 10, 1, 1, predicate_infer, is_inf_lower);
+/* Trilu moves what it keeps to where it was. */
+PARE_DEFINE_OP(Trilu) = SELECT("Trilu", 14, 1, 2, trilu_infer, trilu_lower, tape_record_move);
+PARE_DEFINE_OP(Hardmax) = SELECT("Hardmax", 13, 1, 1, hardmax_infer, hardmax_lower, NULL);
+PARE_DEFINE_OP(OneHot) = SELECT("OneHot", 9, 3, 3, one_hot_infer, one_hot_lower, NULL);
+PARE_DEFINE_OP(Shrink) = SELECT("Shrink", 9, 1, 1, op_infer_same, shrink_lower, shrink_gradient);
+PARE_DEFINE_OP(IsNaN) = SELECT("IsNaN", 9, 1, 1, predicate_infer, is_nan_lower, NULL);
+PARE_DEFINE_OP(IsInf) = SELECT("IsInf", 10, 1, 1, predicate_infer, is_inf_lower, NULL);

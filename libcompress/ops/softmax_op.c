@@ -1,6 +1,8 @@
 /* Softmax and LogSoftmax along one axis, as since opset 13. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status softmax_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     int32_t axis = 0;
     const pare_shape *x = &node->inputs[0]->shape;
@@ -29,6 +31,20 @@ static pare_status log_softmax_lower(pare_lowering *lowering, const pare_node *n
     return lower_as(lowering, node, 1, error);
 }
 
+static pare_status record_as(pare_tape *tape, const pare_node *node, bool logarithm, pare_error *error) {
+    int32_t axis = 0;
+    PARE_TRY(op_axis(node, pare_node_int(node, "axis", -1), node->inputs[0]->shape.rank, &axis, error));
+    return tape_softmax(tape, node, axis, logarithm, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
+}
+
+static pare_status softmax_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return record_as(tape, node, false, error);
+}
+
+static pare_status log_softmax_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return record_as(tape, node, true, error);
+}
+
 static void softmax_channels(pare_channels *channels, const pare_node *node) {
     int32_t axis = 0;
     op_channels_same(channels, node);
@@ -36,12 +52,12 @@ static void softmax_channels(pare_channels *channels, const pare_node *node) {
     pare_channels_hold(channels, node->inputs[0], axis);
 }
 
-#define SOFTMAX(op_name, lower_rule)                                                                                   \
+#define SOFTMAX(op_name, lower_rule, slope)                                                                            \
     {                                                                                                                  \
         .name = op_name, .domain = "", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,                 \
         .max_outputs = 1, .quant = PARE_QUANT_FLOAT, .weight_input = -1, .bias_input = -1, .infer = softmax_infer,     \
-        .lower = lower_rule, .channels = softmax_channels                                                              \
+        .lower = lower_rule, .gradient = slope, .channels = softmax_channels                                           \
     }
 
-PARE_DEFINE_OP(Softmax) = SOFTMAX("Softmax", softmax_lower);
-PARE_DEFINE_OP(LogSoftmax) = SOFTMAX("LogSoftmax", log_softmax_lower);
+PARE_DEFINE_OP(Softmax) = SOFTMAX("Softmax", softmax_lower, softmax_gradient);
+PARE_DEFINE_OP(LogSoftmax) = SOFTMAX("LogSoftmax", log_softmax_lower, log_softmax_gradient);

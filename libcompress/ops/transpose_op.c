@@ -1,6 +1,8 @@
 /* Transpose: y.dims[i] = x.dims[perm[i]]; without perm, axes are reversed. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status read_permutation(const pare_node *node, int32_t *permutation, pare_error *error) {
     int32_t rank = node->inputs[0]->shape.rank;
     const int64_t *listed = NULL;
@@ -67,6 +69,12 @@ static pare_status transpose_lower(pare_lowering *lowering, const pare_node *nod
     return op_emit_transpose(lowering, node, in, permutation, out, error);
 }
 
+static pare_status transpose_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    int32_t permutation[PARE_MAX_RANK] = {0};
+    PARE_TRY(read_permutation(node, permutation, error));
+    return tape_transpose(tape, node, permutation, tape_input(tape, node, 0), tape_output(tape, node, 0), error);
+}
+
 static void transpose_channels(pare_channels *channels, const pare_node *node) {
     int32_t permutation[PARE_MAX_RANK] = {0};
     (void)read_permutation(node, permutation, NULL);
@@ -88,4 +96,5 @@ PARE_DEFINE_OP(Transpose) = {.name = "Transpose",
                              .infer = transpose_infer,
                              .fold = transpose_fold,
                              .lower = transpose_lower,
+                             .gradient = transpose_gradient,
                              .channels = transpose_channels};

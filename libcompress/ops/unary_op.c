@@ -152,4 +152,19 @@ PARE_DEFINE_OP(Sign) = UNARY("Sign", 9, sign_function);
 PARE_DEFINE_OP(Sin) = UNARY("Sin", 7, sine);
 PARE_DEFINE_OP(Cos) = UNARY("Cos", 7, cosine);
 PARE_DEFINE_OP(Tan) = UNARY("Tan", 7, tangent);
-PARE_DEFINE_OP(Not) = UNARY("Not", 1, logical_not);
+/* Of truth values, so without a gradient. */
+PARE_DEFINE_OP(Not) = {.name = "Not",
+                       .domain = "",
+                       .since = 1,
+                       .min_inputs = 1,
+                       .max_inputs = 1,
+                       .min_outputs = 1,
+                       .max_outputs = 1,
+                       .quant = PARE_QUANT_TABLE,
+                       .weight_input = -1,
+                       .bias_input = -1,
+                       .infer = op_infer_same,
+                       .fold = fold_function,
+                       .lower = lower_function,
+                       .function = logical_not,
+                       .channels = op_channels_same};

@@ -1,6 +1,8 @@
 /* Where: y = condition ? a : b, all three broadcast. */
 #include "op_helpers.h"
 
+#include "train/tape.h"
+
 static pare_status where_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;
     pare_shape y;
@@ -47,6 +49,11 @@ static pare_status where_lower(pare_lowering *lowering, const pare_node *node, p
     return pare_lower_emit(lowering, node, PARE_OP_WHERE, &none, inputs, 3, &out, 1, error);
 }
 
+static pare_status where_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
+    return tape_where(tape, node, tape_input(tape, node, 0), tape_input(tape, node, 1), tape_input(tape, node, 2),
+                      tape_output(tape, node, 0), error);
+}
+
 PARE_DEFINE_OP(Where) = {.name = "Where",
                          .domain = "",
                          .since = 9,
@@ -59,4 +66,5 @@ PARE_DEFINE_OP(Where) = {.name = "Where",
                          .infer = where_infer,
                          .fold = where_fold,
                          .lower = where_lower,
+                         .gradient = where_gradient,
                          .channels = op_channels_broadcast};

@@ -183,7 +183,8 @@ static bool plain(const pare_value *value) {
     return value->quant == NULL && !value->is_output && value->use_count == 1;
 }
 
-static pare_status fold_backwards(pare_graph *graph, pare_node *norm, bool *done, pare_error *error) {
+static pare_status fold_backwards(pare_graph *graph, pare_node *norm, pare_scaled scaled, void *context, bool *done,
+                                  pare_error *error) {
     pare_value *x = norm->inputs[0];
     folding fold = {.graph = graph, .node = x->producer};
     if (fold.node == NULL || !plain(x) || !layout_of(fold.node, &fold.layout) || !read_affine(graph, norm, &fold.map) ||
@@ -192,6 +193,9 @@ static pare_status fold_backwards(pare_graph *graph, pare_node *norm, bool *done
     }
     if (!scale_outputs(&fold)) {
         return pare_graph_fail_memory(graph, error);
+    }
+    if (scaled != NULL) {
+        scaled(context, fold.node, fold.map.a, fold.map.channels);
     }
     pass_take_over(graph, fold.node, norm);
     *done = true;
@@ -215,19 +219,35 @@ static pare_status fold_forwards(pare_graph *graph, pare_node *norm, bool *done,
     return PARE_OK;
 }
 
+static bool is_foldable(const pare_node *node) {
+    return pass_is(node, "BatchNormalization") && pare_node_int(node, "training_mode", 0) == 0 &&
+           node->outputs[0] != NULL;
+}
+
 pare_status pare_fold_batchnorm(pare_graph *graph, bool *changed, pare_error *error) {
     for (pare_node *node = graph->first, *next; node != NULL; node = next) {
         bool done = false;
         next = node->next;
-        if (!pass_is(node, "BatchNormalization") || pare_node_int(node, "training_mode", 0) != 0 ||
-            node->outputs[0] == NULL) {
+        if (!is_foldable(node)) {
             continue;
         }
-        PARE_TRY(fold_backwards(graph, node, &done, error));
+        PARE_TRY(fold_backwards(graph, node, NULL, NULL, &done, error));
         if (!done) {
             PARE_TRY(fold_forwards(graph, node, &done, error));
         }
         *changed = *changed || done;
+    }
+    pare_graph_drop_unused_values(graph);
+    return PARE_OK;
+}
+
+pare_status pare_fold_batchnorm_back(pare_graph *graph, pare_scaled scaled, void *context, pare_error *error) {
+    for (pare_node *node = graph->first, *next; node != NULL; node = next) {
+        bool done = false;
+        next = node->next;
+        if (is_foldable(node)) {
+            PARE_TRY(fold_backwards(graph, node, scaled, context, &done, error));
+        }
     }
     pare_graph_drop_unused_values(graph);
     return PARE_OK;

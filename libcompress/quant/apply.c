@@ -15,8 +15,7 @@ const pare_range *range_find(const pare_calibration *calibration, const char *na
     return NULL;
 }
 
-/* Follows movement back to the value whose quantization the others copy. */
-static const pare_value *root_of(const quant_selection *selection, const pare_value *value) {
+const pare_value *root_of(const quant_selection *selection, const pare_value *value) {
     while (value->producer != NULL && value->producer->op->quant == PARE_QUANT_MOVE &&
            selection_contains(selection, value->producer)) {
         value = value->producer->inputs[0];
@@ -51,47 +50,59 @@ void ranges_join(const quant_selection *selection, pare_calibration *calibration
     }
 }
 
-static pare_status quantize_value(pare_graph *graph, pare_value *value, const pare_calibration *calibration,
+static bool calibrated_grid(const void *context, const pare_value *value, float *scale, int32_t *zero_point) {
+    const pare_range *range = range_find(context, value->name);
+    if (range == NULL) {
+        return false;
+    }
+    *scale = (float)(((double)range->high - (double)range->low) / 255.0);
+    if (!(*scale >= 1e-30F)) {
+        *scale = 1.0F; /* always zero on the calibration data */
+    }
+    float zero = rintf(-range->low / *scale);
+    *zero_point = zero < 0.0F ? 0 : zero > 255.0F ? 255 : (int32_t)zero;
+    return true;
+}
+
+static pare_status quantize_value(pare_graph *graph, pare_value *value, activation_grid grid, const void *context,
                                   pare_error *error) {
+    float scale;
+    int32_t zero_point;
     if (value->quant != NULL) {
         return PARE_OK;
     }
-    const pare_range *range = range_find(calibration, value->name);
-    if (range == NULL) {
+    if (!grid(context, value, &scale, &zero_point)) {
         return pare_fail(error, PARE_INTERNAL, "value \"%s\" was not calibrated", value->name);
     }
-    float scale = (float)(((double)range->high - (double)range->low) / 255.0);
-    if (!(scale >= 1e-30F)) {
-        scale = 1.0F; /* always zero on the calibration data */
-    }
-    float zero = rintf(-range->low / scale);
-    int32_t zero_point = zero < 0.0F ? 0 : zero > 255.0F ? 255 : (int32_t)zero;
     value->quant = pare_graph_add_quant(graph, PARE_U8, -1, 1, &scale, &zero_point);
     return value->quant != NULL ? PARE_OK : pare_fail_memory(error, sizeof *value->quant);
 }
 
-pare_status apply_activations(pare_graph *graph, const quant_selection *selection, const pare_calibration *calibration,
-                              pare_error *error) {
+pare_status apply_grids(pare_graph *graph, const quant_selection *selection, activation_grid grid, const void *context,
+                        pare_error *error) {
     for (size_t n = 0; n < selection->node_count; n++) {
         pare_node *node = selection->nodes[n];
         for (size_t i = 0; i < activation_inputs(node); i++) {
             if (!selection_absorbs(selection, graph, node->inputs[i])) {
-                PARE_TRY(quantize_value(graph, node->inputs[i], calibration, error));
+                PARE_TRY(quantize_value(graph, node->inputs[i], grid, context, error));
             }
         }
         pare_value *output = node->outputs[0];
         if (node->op->quant == PARE_QUANT_MOVE) {
             output->quant = node->inputs[0]->quant;
         } else if (!selection_absorbs(selection, graph, output)) {
-            PARE_TRY(quantize_value(graph, output, calibration, error));
+            PARE_TRY(quantize_value(graph, output, grid, context, error));
         }
     }
     return PARE_OK;
 }
 
-/* A bias b needs |b| / (x.scale × w.scale) within 30 bits: an almost dead
- * channel gets a larger weight scale, which costs it nothing. */
-static void bias_bounds(const float *bias, size_t channels, float input_scale, float *least) {
+pare_status apply_activations(pare_graph *graph, const quant_selection *selection, const pare_calibration *calibration,
+                              pare_error *error) {
+    return apply_grids(graph, selection, calibrated_grid, calibration, error);
+}
+
+void bias_bounds(const float *bias, size_t channels, float input_scale, float *least) {
     for (size_t o = 0; o < channels; o++) {
         least[o] = fabsf(bias[o]) / (input_scale * 1073741824.0F);
     }
@@ -129,8 +140,7 @@ done:
     return status;
 }
 
-/* The node's float bias when it is a vector over the output channels. */
-static pare_value *vector_bias(const pare_node *node, size_t channels) {
+pare_value *vector_bias(const pare_node *node, size_t channels) {
     int index = node->op->bias_input;
     pare_value *bias = index >= 0 && (size_t)index < node->input_count ? node->inputs[index] : NULL;
     bool vector = bias != NULL && bias->data != NULL && bias->quant == NULL && bias->shape.rank == 1 &&
@@ -164,6 +174,24 @@ static pare_status replace_weights(pare_graph *graph, pare_node *node, const par
     return PARE_OK;
 }
 
+pare_status apply_integers(pare_graph *graph, pare_node *node, const pare_value *weights, const int8_t *rounded,
+                           const float *scales, size_t scale_count, pare_error *error) {
+    weight_view view = weight_view_of(&weights->shape, node->op->weight_channel_axis);
+    const pare_value *bias = vector_bias(node, view.channels);
+    const pare_quant *input = node->inputs[0]->quant;
+    PARE_TRY(replace_weights(graph, node, weights, rounded, scales, scale_count, error));
+    if (bias == NULL || input == NULL) {
+        return PARE_OK;
+    }
+    size_t count = 0;
+    const float *values = pare_value_floats(graph, bias, &count);
+    if (values == NULL) {
+        return pare_fail_memory(error, bias->data_bytes);
+    }
+    return quantize_bias(graph, node, values, bias, input->scales[0], node->inputs[node->op->weight_input]->quant,
+                         error);
+}
+
 static pare_status quantize_layer(pare_graph *graph, pare_node *node, pare_value *weights,
                                   const pare_quantize_options *options, pare_layer_report *row, pare_error *error) {
     size_t count, bias_count;
@@ -192,11 +220,7 @@ static pare_status quantize_layer(pare_graph *graph, pare_node *node, pare_value
         row->pairs = result.pairs;
         row->nudged_pairs = result.nudged;
     }
-    status = replace_weights(graph, node, weights, rounded, scales, scale_count, error);
-    if (status == PARE_OK && bias != NULL && input != NULL) {
-        status = quantize_bias(graph, node, bias_values, bias, input->scales[0],
-                               node->inputs[node->op->weight_input]->quant, error);
-    }
+    status = apply_integers(graph, node, weights, rounded, scales, scale_count, error);
 done:
     pare_free(rounded);
     pare_free(scales);

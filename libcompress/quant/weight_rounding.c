@@ -119,11 +119,46 @@ static float choose_scale(const float *weights, const weight_view *v, size_t fir
     return best;
 }
 
+int weight_limit(int bits, pare_pair_rule rule) {
+    return bits == 8 && rule == PARE_PAIRS_SEVEN_BITS ? 64 : (1 << (bits - 1)) - 1;
+}
+
+/* A depthwise channel has no neighbour to share a 16-bit sum with. */
+static bool may_nudge(const weight_view *view, pare_pair_rule rule) {
+    return rule == PARE_PAIRS_NUDGE && view->reduction > 1;
+}
+
+void round_weights_channel(const float *weights, const weight_view *view, size_t o, float scale, int bits,
+                           pare_pair_rule rule, int8_t *rounded) {
+    size_t nudged = 0;
+    (void)round_channel(weights + o * view->channel_stride, view, scale, weight_limit(bits, rule),
+                        may_nudge(view, rule), rounded + o * view->channel_stride, &nudged);
+}
+
+float fit_weights_channel(const float *weights, const weight_view *view, size_t o, int bits, pare_pair_rule rule) {
+    const float *channel = weights + o * view->channel_stride;
+    int limit = weight_limit(bits, rule);
+    float base = largest(channel, view) / (float)limit, best = 1.0F;
+    double least = INFINITY;
+    for (int step = 100; step > 0; step--) {
+        float scale = base * (float)step * 0.01F;
+        size_t nudged = 0;
+        if (!(scale > 0.0F) || !isfinite(1.0F / scale)) {
+            break; /* denormal weights round to 0 */
+        }
+        double noise = round_channel(channel, view, scale, limit, may_nudge(view, rule), NULL, &nudged);
+        if (noise < least) {
+            least = noise;
+            best = scale;
+        }
+    }
+    return best;
+}
+
 void round_weights(const float *weights, const weight_view *view, bool per_tensor, pare_pair_rule rule,
                    const float *least_scales, int8_t *rounded, float *scales, rounding_result *result) {
-    int limit = rule == PARE_PAIRS_SEVEN_BITS ? 64 : 127;
-    /* A depthwise channel has no neighbour to share a 16-bit sum with. */
-    bool nudge = rule == PARE_PAIRS_NUDGE && view->reduction > 1;
+    int limit = weight_limit(8, rule);
+    bool nudge = may_nudge(view, rule);
     memset(result, 0, sizeof *result);
     if (per_tensor) {
         scales[0] = choose_scale(weights, view, 0, view->channels, limit, nudge, least_scales);

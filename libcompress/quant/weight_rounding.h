@@ -28,4 +28,15 @@ typedef struct rounding_result {
 void round_weights(const float *weights, const weight_view *view, bool per_tensor, pare_pair_rule rule,
                    const float *least_scales, int8_t *rounded, float *scales, rounding_result *result);
 
+/* Integers of `bits` bits reach so far on both sides: ±(2^(bits - 1) - 1), and ±64 for 8 bits of PARE_PAIRS_SEVEN_BITS.
+ */
+int weight_limit(int bits, pare_pair_rule rule);
+/* Rounds channel `o` at a given scale (> 0, of finite reciprocal): what round_weights does at the scale that it chose.
+ * `rounded` is the whole tensor. Weights of fewer than 8 bits are never nudged, as their pairs cannot offend. */
+void round_weights_channel(const float *weights, const weight_view *view, size_t o, float scale, int bits,
+                           pare_pair_rule rule, int8_t *rounded);
+/* The scale for channel `o` that gives the least squared error among the hundredths of max|w| / limit; 1 for a channel
+ * of zeros. */
+float fit_weights_channel(const float *weights, const weight_view *view, size_t o, int bits, pare_pair_rule rule);
+
 #endif

@@ -56,19 +56,22 @@ KIND(div, a / b, 1.0F / b, -a / (b * b))
 KIND(power, powf(a, b), b == 0 ? 0.0F : b * powf(a, b - 1.0F), powf(a, b) * log_or_zero(a))
 KIND(smaller, a < b ? a : b, a < b ? 1.0F : a == b ? 0.5F : 0.0F, b < a ? 1.0F : a == b ? 0.5F : 0.0F)
 KIND(larger, a > b ? a : b, a > b ? 1.0F : a == b ? 0.5F : 0.0F, b > a ? 1.0F : a == b ? 0.5F : 0.0F)
+KIND(remainder, fmodf(a, b), 1.0F, -truncf(a / b))
 KIND(prelu, a < 0 ? b * a : a, a < 0 ? b : 1.0F, a < 0 ? a : 0.0F)
 
 #define LOOP(name, linear)                                                                                             \
     { name##_forward, name##_to_a, name##_to_b, linear }
-static const binary_loop loops[] = {
-    [PARE_BINARY_ADD] = LOOP(add, true),     [PARE_BINARY_SUB] = LOOP(sub, true),
-    [PARE_BINARY_MUL] = LOOP(mul, false),    [PARE_BINARY_DIV] = LOOP(div, false),
-    [PARE_BINARY_POW] = LOOP(power, false),  [PARE_BINARY_MIN] = LOOP(smaller, false),
-    [PARE_BINARY_MAX] = LOOP(larger, false), [PARE_BINARY_PRELU] = LOOP(prelu, false),
+static const binary_loop loops[PARE_BINARY_END] = {
+    [PARE_BINARY_ADD] = LOOP(add, true),        [PARE_BINARY_SUB] = LOOP(sub, true),
+    [PARE_BINARY_MUL] = LOOP(mul, false),       [PARE_BINARY_DIV] = LOOP(div, false),
+    [PARE_BINARY_POW] = LOOP(power, false),     [PARE_BINARY_MIN] = LOOP(smaller, false),
+    [PARE_BINARY_MAX] = LOOP(larger, false),    [PARE_BINARY_PRELU] = LOOP(prelu, false),
+    [PARE_BINARY_MOD] = LOOP(remainder, false),
 };
 
 typedef struct binary_plan {
     const binary_loop *loop;
+    bool relu; /* of the sum, by the same loop */
     tape_place a, b;
     tape_broadcast walk;
 } binary_plan;
@@ -97,8 +100,12 @@ static pare_status run_forward(void *context, void *const *pointers) {
     for (size_t k = 0; k < w->rows * chunks; k++) {
         size_t r = k / chunks, i = k % chunks * ROW_CHUNK, at_a = 0, at_b = 0;
         tape_broadcast_row(w, r, &at_a, &at_b);
-        plan->loop->forward(chunk_of(w, i), a + at_a + i * w->step_a, w->step_a, b + at_b + i * w->step_b, w->step_b,
-                            y + r * w->row + i);
+        size_t count = chunk_of(w, i);
+        float *to = y + r * w->row + i;
+        plan->loop->forward(count, a + at_a + i * w->step_a, w->step_a, b + at_b + i * w->step_b, w->step_b, to);
+        for (size_t j = 0; plan->relu && j < count; j++) {
+            to[j] = to[j] < 0 ? 0.0F : to[j]; /* NaN stays */
+        }
     }
     return PARE_OK;
 }
@@ -183,6 +190,7 @@ static pare_status binary_forward(pare_tape *tape, tape_step *step, pare_error *
     }
     step->plan = plan;
     plan->loop = &loops[*(const int32_t *)step->attrs];
+    plan->relu = plan->loop->linear && tape_absorb_relu(tape, step->outputs[0], false);
     PARE_TRY(place_operands(tape, step, plan, error));
     const pare_shape *shape = &tape_tensor_at(tape, step->outputs[0])->shape;
     tape_place y;
@@ -240,7 +248,7 @@ static const tape_step_class binary_class = {"binary", false, binary_forward, bi
 pare_status tape_binary(pare_tape *tape, const pare_node *node, pare_binary_kind kind, uint32_t a, uint32_t b,
                         uint32_t y, pare_error *error) {
     int32_t attr = (int32_t)kind;
-    if (kind > PARE_BINARY_PRELU) {
+    if (kind >= PARE_BINARY_END || loops[kind].forward == NULL) {
         return tape_refuse(node, error);
     }
     return tape_record(tape, &binary_class, node, (const uint32_t[]){a, b}, 2, &y, 1, &attr, sizeof attr, error);

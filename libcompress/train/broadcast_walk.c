@@ -2,8 +2,7 @@
 
 #include "train/tape_steps.h"
 
-/* Strides of an operand along y's axes: 0 where it broadcasts. */
-static void operand_strides(const pare_shape *operand, const pare_shape *y, size_t *strides) {
+void tape_broadcast_strides(const pare_shape *operand, const pare_shape *y, size_t *strides) {
     size_t stride = 1;
     for (int32_t i = 0; i < y->rank; i++) {
         int32_t axis = y->rank - 1 - i, own = operand->rank - 1 - i;
@@ -15,8 +14,8 @@ static void operand_strides(const pare_shape *operand, const pare_shape *y, size
 
 void tape_broadcast_plan(tape_broadcast *walk, const pare_shape *a, const pare_shape *b, const pare_shape *y) {
     size_t strides_a[PARE_MAX_RANK] = {0}, strides_b[PARE_MAX_RANK] = {0};
-    operand_strides(a, y, strides_a);
-    operand_strides(b, y, strides_b);
+    tape_broadcast_strides(a, y, strides_a);
+    tape_broadcast_strides(b, y, strides_b);
     /* Axes that both operands run through without a break become one, from the last to the first. */
     size_t dims[PARE_MAX_RANK + 1] = {1}, merged_a[PARE_MAX_RANK + 1] = {0}, merged_b[PARE_MAX_RANK + 1] = {0};
     int32_t count = 0;

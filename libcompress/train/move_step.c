@@ -99,38 +99,3 @@ pare_status tape_move(pare_tape *tape, const pare_node *node, size_t samples, co
     memcpy(attrs.fill, fill, out * sizeof *fill);
     return tape_record(tape, &move_class, node, &x, 1, &y, 1, &attrs, sizeof attrs, error);
 }
-
-pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t *x,
-                            pare_error *error) {
-    const tape_tensor *from = tape_tensor_at(tape, *x);
-    pare_shape shape = {.rank = from->shape.rank};
-    size_t strides[PARE_MAX_RANK] = {0}, elements = from->elements, stride = 1;
-    for (int32_t a = shape.rank - 1; a >= 0; a--) {
-        strides[a] = stride;
-        stride *= (size_t)from->shape.dims[a];
-    }
-    for (int32_t a = 0; a < shape.rank; a++) {
-        shape.dims[a] = from->shape.dims[permutation[a]];
-    }
-    int64_t *map = pare_alloc(elements * sizeof *map + 1);
-    float *fill = pare_alloc_zero(elements + 1, sizeof *fill);
-    if (map == NULL || fill == NULL) {
-        pare_free(map);
-        pare_free(fill);
-        return pare_fail_memory(error, elements * sizeof *map);
-    }
-    for (size_t i = 0; i < elements; i++) {
-        size_t rest = i, source = 0;
-        for (int32_t a = shape.rank - 1; a >= 0; a--) {
-            source += rest % (size_t)shape.dims[a] * strides[permutation[a]];
-            rest /= (size_t)shape.dims[a];
-        }
-        map[i] = (int64_t)source;
-    }
-    uint32_t in = *x;
-    *x = tape_temporary(tape, node, &shape);
-    pare_status status = tape_move(tape, node, 1, map, fill, in, *x, error);
-    pare_free(map);
-    pare_free(fill);
-    return status;
-}

@@ -1,6 +1,8 @@
 /* Steps that come from what the runtime computes for a node: a node that no
  * parameter reaches runs there, and the map of an operator that moves elements is
  * read off the result for the numbers of its input's elements. */
+#include <math.h>
+
 #include "ir/lone_node.h"
 #include "pare/lower.h"
 #include "pare/runtime.h"
@@ -160,6 +162,22 @@ static bool is_by_sample(const move_map *m) {
     return true;
 }
 
+/* Where each result came from; an operator that mixes elements, though it counts as movement (Resize that
+ * interpolates), gives numbers that are no element's. */
+static pare_status find_sources(const pare_node *node, move_map *m, size_t in, size_t out, pare_error *error) {
+    for (size_t i = 0; i < out; i++) {
+        float plus = m->plus[i], minus = m->minus[i];
+        bool constant = plus == minus || (plus != plus && minus != minus);
+        bool moved = plus == -minus && plus >= 1.0F && plus <= (float)in && plus == floorf(plus);
+        if (!constant && !moved) {
+            return tape_refuse(node, error);
+        }
+        m->map[i] = constant ? -1 : (int64_t)plus - 1;
+        m->fill[i] = constant ? plus : 0.0F;
+    }
+    return PARE_OK;
+}
+
 static pare_status read_map(const pare_node *node, pare_tape *tape, int64_t batch, size_t output, move_map *m,
                             pare_arena *arena, pare_error *error) {
     lone_session lone;
@@ -181,12 +199,7 @@ static pare_status read_map(const pare_node *node, pare_tape *tape, int64_t batc
         status = run_once(&lone, m->numbers, in, sign > 0 ? m->plus : m->minus, output, arena, error);
     }
     close_session(&lone);
-    for (size_t i = 0; status == PARE_OK && i < out; i++) {
-        bool constant = m->plus[i] == m->minus[i];
-        m->map[i] = constant ? -1 : (int64_t)m->plus[i] - 1;
-        m->fill[i] = constant ? m->plus[i] : 0.0F;
-    }
-    return status;
+    return status == PARE_OK ? find_sources(node, m, in, out, error) : status;
 }
 
 static pare_status record_output(pare_tape *tape, const pare_node *node, size_t output, size_t nth, uint32_t x,

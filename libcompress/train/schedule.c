@@ -1,66 +1,92 @@
+#include <float.h>
+#include <inttypes.h>
 #include <math.h>
 
 #include "pare/optimizer.h"
 
 #define PI 3.14159265358979323846
+#define ONE_CYCLE_RISE 0.3 /* of the course */
+#define ONE_CYCLE_START (1.0 / 25.0)
+#define ONE_CYCLE_END 1e-4
 
-pare_status pare_schedule_check(const pare_schedule *s, pare_error *error) {
-    if (!(s->lr > 0) || !isfinite(s->lr)) {
-        return pare_fail(error, PARE_USAGE, "expected a learning rate above 0, found %g", s->lr);
-    }
-    if (s->kind > PARE_SCHEDULE_ONE_CYCLE || s->total_steps == 0) {
-        return pare_fail(error, PARE_USAGE, "expected a known schedule of at least one step, found kind %d, %llu steps",
-                         (int)s->kind, (unsigned long long)s->total_steps);
-    }
-    if (s->warmup_steps >= s->total_steps && s->warmup_steps > 0) {
-        return pare_fail(error, PARE_USAGE, "expected a warm-up shorter than the run of %llu steps, found %llu",
-                         (unsigned long long)s->total_steps, (unsigned long long)s->warmup_steps);
-    }
-    if (!(s->final_fraction >= 0 && s->final_fraction <= 1) || !(s->gamma >= 0 && s->gamma <= 1)) {
-        return pare_fail(error, PARE_USAGE, "expected a final fraction and a gamma from 0 to 1, found %g and %g",
-                         s->final_fraction, s->gamma);
+static pare_status check_milestones(const pare_schedule *s, pare_error *error) {
+    if (s->milestone_count < 1 || s->milestone_count > PARE_MILESTONES_MAX) {
+        return pare_fail(error, PARE_USAGE, "milestones: expected 1 to %d, found %zu", PARE_MILESTONES_MAX,
+                         s->milestone_count);
     }
     for (size_t i = 0; i < s->milestone_count; i++) {
         double before = i > 0 ? s->milestones[i - 1] : 0.0;
-        if (i >= PARE_MILESTONES_MAX || !(s->milestones[i] > before && s->milestones[i] < 1)) {
-            return pare_fail(error, PARE_USAGE,
-                             "expected at most %d ascending milestones between 0 and 1, found number %zu",
-                             PARE_MILESTONES_MAX, i + 1);
+        if (!(s->milestones[i] > before && s->milestones[i] < 1)) {
+            return pare_fail(error, PARE_USAGE, "milestones: expected number %zu above %g and below 1, found %g", i + 1,
+                             before, s->milestones[i]);
         }
     }
     return PARE_OK;
 }
 
-/* From `high` down (or up) to `low` as x goes from 0 to 1. */
-static double cosine(double high, double low, double x) {
-    return low + (high - low) * 0.5 * (1.0 + cos(PI * x));
+pare_status pare_schedule_check(const pare_schedule *s, pare_error *error) {
+    if (!(s->lr > 0 && s->lr <= (double)FLT_MAX)) {
+        return pare_fail(error, PARE_USAGE, "learning rate: expected a finite number above 0, found %g", s->lr);
+    }
+    if (s->total_steps == 0) {
+        return pare_fail(error, PARE_USAGE, "total steps: expected at least 1, found 0");
+    }
+    if (s->warmup_steps >= s->total_steps) {
+        return pare_fail(error, PARE_USAGE, "warm-up: expected fewer than the run's %" PRIu64 " steps, found %" PRIu64,
+                         s->total_steps, s->warmup_steps);
+    }
+    switch (s->kind) {
+    case PARE_SCHEDULE_CONSTANT:
+    case PARE_SCHEDULE_ONE_CYCLE:
+        return PARE_OK;
+    case PARE_SCHEDULE_STEP:
+        if (!(s->gamma > 0 && s->gamma <= 1)) {
+            return pare_fail(error, PARE_USAGE, "gamma: expected above 0 and at most 1, found %g", s->gamma);
+        }
+        return check_milestones(s, error);
+    case PARE_SCHEDULE_COSINE:
+        return s->final_fraction >= 0 && s->final_fraction <= 1
+                   ? PARE_OK
+                   : pare_fail(error, PARE_USAGE, "final fraction: expected 0 to 1, found %g", s->final_fraction);
+    }
+    return pare_fail(error, PARE_USAGE,
+                     "schedule: expected constant (0), step (1), cosine (2) or one-cycle (3), "
+                     "found %d",
+                     (int)s->kind);
 }
 
-static double one_cycle(double lr, double x) {
-    const double up = 0.3, start = lr / 25.0, end = lr / 1e4;
-    return x < up ? cosine(start, lr, x / up) : cosine(lr, end, (x - up) / (1.0 - up));
+/* From `from` to `to` as x goes from 0 to 1. */
+static double half_cosine(double from, double to, double x) {
+    return to + (from - to) * 0.5 * (1.0 + cos(PI * x));
+}
+
+static double stepped(const pare_schedule *s, uint64_t step) {
+    double lr = s->lr;
+    for (size_t i = 0; i < s->milestone_count; i++) {
+        /* the nearest whole step: 0.55 × 100 is a little over 55 in binary */
+        lr *= (double)step >= round(s->milestones[i] * (double)s->total_steps) ? s->gamma : 1.0;
+    }
+    return lr;
 }
 
 double pare_schedule_lr(const pare_schedule *s, uint64_t step) {
-    if (step < s->warmup_steps) {
-        return s->lr * (double)(step + 1) / (double)s->warmup_steps;
+    uint64_t now = step < s->total_steps ? step : s->total_steps - 1;
+    if (now < s->warmup_steps) {
+        return s->lr * (double)(now + 1) / (double)s->warmup_steps;
     }
-    uint64_t left = s->total_steps - s->warmup_steps, at = step - s->warmup_steps;
-    double x = left > 1 ? (double)(at < left ? at : left - 1) / (double)(left - 1) : 0.0, lr = s->lr;
+    double at = (double)(now - s->warmup_steps), course = (double)(s->total_steps - s->warmup_steps), x;
     switch (s->kind) {
     case PARE_SCHEDULE_STEP:
-        for (size_t i = 0; i < s->milestone_count; i++) {
-            lr *=
-                (double)(step < s->total_steps ? step : s->total_steps - 1) >= s->milestones[i] * (double)s->total_steps
-                    ? s->gamma
-                    : 1.0;
-        }
-        return lr;
+        return stepped(s, now);
     case PARE_SCHEDULE_COSINE:
-        return cosine(lr, lr * s->final_fraction, left > 1 ? (double)(at < left ? at : left - 1) / (double)left : 0.0);
+        return half_cosine(s->lr, s->lr * s->final_fraction, at / course);
     case PARE_SCHEDULE_ONE_CYCLE:
-        return one_cycle(lr, x);
-    default:
-        return lr;
+        x = course > 1 ? at / (course - 1) : 0.0; /* ends on the lowest */
+        return x < ONE_CYCLE_RISE
+                   ? half_cosine(s->lr * ONE_CYCLE_START, s->lr, x / ONE_CYCLE_RISE)
+                   : half_cosine(s->lr, s->lr * ONE_CYCLE_END, (x - ONE_CYCLE_RISE) / (1.0 - ONE_CYCLE_RISE));
+    case PARE_SCHEDULE_CONSTANT:
+        break;
     }
+    return s->lr;
 }

@@ -7,6 +7,7 @@
 
 #include "ir/lone_node.h"
 #include "pare/checked.h"
+#include "train/quant_aware.h"
 #include "train/tape_internal.h"
 #include "train/tape_loss.h"
 #include "train/tape_record.h"
@@ -32,13 +33,14 @@ bool tape_grow(void **items, uint32_t count, uint32_t *capacity, size_t size) {
 
 static uint32_t add_tensor(pare_tape *tape, const char *name, pare_dtype dtype, const pare_shape *shape,
                            tape_role role) {
+    pare_shape open = *shape; /* `shape` may be that of a tensor, and those move when there are more */
     if (!tape_grow((void **)&tape->tensors, tape->tensor_count, &tape->tensor_capacity, sizeof *tape->tensors)) {
         tape->failed = PARE_LIMIT;
         return TAPE_NONE;
     }
     tape_tensor *tensor = &tape->tensors[tape->tensor_count];
     *tensor = (tape_tensor){.name = name, .dtype = dtype, .role = role, .producer = TAPE_NONE};
-    if (!pare_shape_bind(shape, tape->batch, &tensor->shape) ||
+    if (!pare_shape_bind(&open, tape->batch, &tensor->shape) ||
         !pare_shape_elements(&tensor->shape, &tensor->elements)) {
         tape->failed = PARE_LIMIT;
         return TAPE_NONE;
@@ -65,8 +67,25 @@ static uint32_t link_value(pare_tape *tape, const pare_value *value, uint32_t te
     return tensor;
 }
 
+/* Whoever reads the value from here on gets another tensor: it, rounded. */
+static pare_status round_value(pare_tape *tape, const pare_node *node, const pare_value *value, pare_error *error) {
+    for (uint32_t i = value != NULL && tape->failed == PARE_OK ? tape->link_count : 0; i-- > 0;) {
+        if (tape->links[i].value == value) {
+            uint32_t tensor = tape->links[i].tensor;
+            PARE_TRY(quant_aware_activation(tape, node, value, &tensor, error));
+            tape->links[i].tensor = tensor;
+            break;
+        }
+    }
+    return PARE_OK;
+}
+
 uint32_t tape_find(const pare_tape *tape, const pare_value *value) {
-    return find_link(tape, value);
+    uint32_t tensor = find_link(tape, value);
+    if (tensor != TAPE_NONE && value->is_input && tape->tensors[tensor].role != TAPE_INPUT) {
+        tensor = tape->steps[tape->tensors[tensor].producer].inputs[0]; /* what is set, not what is rounded */
+    }
+    return tensor;
 }
 
 uint32_t tape_add_input(pare_tape *tape, const pare_value *value) {
@@ -137,8 +156,14 @@ static uint32_t flat_constant(pare_tape *tape, const pare_node *node, size_t ind
 }
 
 uint32_t tape_weight(pare_tape *tape, const pare_node *node, size_t index, bool decays) {
-    return is_frozen(tape, node) ? tape_input(tape, node, index)
-                                 : flat_constant(tape, node, index, TAPE_PARAMETER, decays);
+    bool frozen = is_frozen(tape, node);
+    uint32_t tensor = frozen ? tape_input(tape, node, index) : flat_constant(tape, node, index, TAPE_PARAMETER, decays);
+    pare_error error;
+    pare_status status = quant_aware_weight(tape, node, index, frozen, &tensor, &error);
+    if (status != PARE_OK) { /* out of memory, the only way to fail */
+        tape->failed = status;
+    }
+    return tensor;
 }
 
 uint32_t tape_state(pare_tape *tape, const pare_node *node, size_t index) {
@@ -178,7 +203,14 @@ uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *da
 }
 
 const tape_tensor *tape_tensor_at(const pare_tape *tape, uint32_t tensor) {
-    return &tape->tensors[tensor];
+    static const tape_tensor stand_in = {
+        .name = "",
+        .dtype = PARE_F32,
+        .shape = {.rank = PARE_MAX_RANK, .dims = {1, 1, 1, 1, 1, 1, 1, 1}},
+        .elements = 1,
+        .producer = TAPE_NONE,
+    };
+    return tensor < tape->tensor_count ? &tape->tensors[tensor] : &stand_in;
 }
 
 uint32_t tape_parameter_like(pare_tape *tape, const char *name, const pare_shape *shape, const float *data,
@@ -209,7 +241,9 @@ static bool fill_step(pare_tape *tape, tape_step *step, const uint32_t *inputs, 
     }
     step->outputs = step->inputs + step->input_count;
     memcpy(step->inputs, inputs, step->input_count * sizeof *inputs);
-    memcpy(step->outputs, outputs, step->output_count * sizeof *outputs);
+    if (step->output_count > 0) { /* a loss has none, and no array of them */
+        memcpy(step->outputs, outputs, step->output_count * sizeof *outputs);
+    }
     return true;
 }
 
@@ -239,6 +273,34 @@ pare_status tape_record(pare_tape *tape, const tape_step_class *class, const par
     }
     tape->steps[tape->step_count++] = step;
     return PARE_OK;
+}
+
+pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_shape *shape, uint32_t *x,
+                          pare_error *error) {
+    pare_shape bound;
+    if (*x == TAPE_NONE ||
+        (pare_shape_bind(shape, tape->batch, &bound) && pare_shape_equal(&tape_tensor_at(tape, *x)->shape, &bound))) {
+        return PARE_OK;
+    }
+    uint32_t from = *x;
+    *x = tape_temporary(tape, node, shape);
+    return tape_reshape(tape, node, from, *x, error);
+}
+
+pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t *x,
+                            pare_error *error) {
+    if (*x == TAPE_NONE) {
+        return pare_fail_memory(error, sizeof(tape_tensor));
+    }
+    const pare_shape *from = &tape->tensors[*x].shape;
+    pare_shape shape = {.rank = from->rank};
+    for (int32_t a = 0; a < shape.rank; a++) {
+        shape.dims[a] = from->dims[permutation[a]];
+    }
+    uint32_t in = *x;
+    *x = tape_temporary(tape, node, &shape);
+    return *x == TAPE_NONE ? pare_fail_memory(error, sizeof shape)
+                           : tape_transpose(tape, node, permutation, in, *x, error);
 }
 
 /* --- the graph ----------------------------------------------------------------- */
@@ -271,14 +333,31 @@ static bool makes_floats(const pare_node *node) {
     return false;
 }
 
+/* The tape computes in one type of floats. */
+static bool makes_other_floats(const pare_node *node) {
+    for (size_t i = 0; i < node->output_count; i++) {
+        pare_dtype dtype = node->outputs[i] != NULL ? node->outputs[i]->dtype : PARE_F32;
+        if (dtype == PARE_F16 || dtype == PARE_BF16 || dtype == PARE_F64) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static pare_status record_node(pare_tape *tape, const pare_node *node, pare_error *error) {
     if (!has_outputs(node)) {
         return PARE_OK;
     }
+    if (makes_other_floats(node) && any_wants_gradient(tape, node)) {
+        return tape_refuse(node, error);
+    }
+    if (!makes_floats(node)) { /* integers and truth values have no gradient */
+        return tape_record_fixed(tape, node, error);
+    }
     if (node->op->gradient != NULL) {
         return node->op->gradient(tape, node, error);
     }
-    if (!any_wants_gradient(tape, node) || !makes_floats(node)) {
+    if (!any_wants_gradient(tape, node)) {
         return tape_record_fixed(tape, node, error);
     }
     return node->op->quant == PARE_QUANT_MOVE ? tape_record_move(tape, node, error) : tape_refuse(node, error);
@@ -288,9 +367,13 @@ pare_status tape_record_graph(pare_tape *tape, pare_error *error) {
     const pare_graph *graph = tape->graph;
     for (size_t i = 0; i < graph->input_count; i++) {
         (void)tape_add_input(tape, graph->inputs[i]);
+        PARE_TRY(round_value(tape, NULL, graph->inputs[i], error));
     }
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {
         PARE_TRY(record_node(tape, node, error));
+        for (size_t i = 0; i < node->output_count; i++) {
+            PARE_TRY(round_value(tape, node, node->outputs[i], error));
+        }
         if (tape->failed != PARE_OK) {
             return pare_fail_memory(error, sizeof(tape_step));
         }

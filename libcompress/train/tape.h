@@ -76,9 +76,10 @@ struct tape_step {
     const pare_node *node; /* for messages; NULL for a loss */
     uint32_t *inputs, *outputs;
     uint32_t input_count, output_count;
-    void *attrs;   /* the class's record, owned by the tape */
-    void *plan;    /* what forward leaves to backward, likewise */
-    bool absorbed; /* the step in front does this one's work */
+    void *attrs; /* the class's record, owned by the tape */
+    void *plan;  /* what forward leaves to backward, likewise */
+    /* The step in front does this one's work: forwards, or both ways. */
+    enum { TAPE_NOT_ABSORBED = 0, TAPE_ABSORBED_FORWARD, TAPE_ABSORBED } absorbed;
 };
 
 /* A parameter or a state in its flat vector, and where it came from. */
@@ -103,6 +104,7 @@ uint32_t tape_output(pare_tape *tape, const pare_node *node, size_t index);
 uint32_t tape_temporary(pare_tape *tape, const pare_node *node, const pare_shape *shape);
 /* A constant made for the tape; `data` (floats) is copied. */
 uint32_t tape_constant(pare_tape *tape, const pare_shape *shape, const float *data);
+/* Valid until the next tensor is made. For TAPE_NONE, as after running out of memory, a stand-in of extents of 1. */
 const tape_tensor *tape_tensor_at(const pare_tape *tape, uint32_t tensor);
 
 /* Appends a step; attrs (nullable) is copied. The functions below do so for each kind. */
@@ -129,9 +131,12 @@ pare_status tape_matmul(pare_tape *tape, const pare_node *node, uint32_t a, uint
 pare_status tape_batch_norm(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t scale, uint32_t bias,
                             uint32_t mean, uint32_t variance, float epsilon, float momentum, uint32_t y,
                             pare_error *error);
-/* Over the last axis, without scale and bias. */
-pare_status tape_normalize(pare_tape *tape, const pare_node *node, uint32_t x, float epsilon, uint32_t y,
-                           pare_error *error);
+/* Layer normalization over the last axis, of K; scale and bias [K] may be TAPE_NONE. */
+pare_status tape_normalize(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t scale, uint32_t bias,
+                           float epsilon, uint32_t y, pare_error *error);
+/* Across the channels of x [N, C, ..]. */
+pare_status tape_lrn(pare_tape *tape, const pare_node *node, const pare_lrn_attrs *attrs, uint32_t x, uint32_t y,
+                     pare_error *error);
 typedef struct tape_pool_attrs {
     int32_t kind; /* pare_pool_kind */
     int32_t spatial;
@@ -150,23 +155,38 @@ pare_status tape_where(pare_tape *tape, const pare_node *node, uint32_t conditio
                        pare_error *error);
 pare_status tape_softmax(pare_tape *tape, const pare_node *node, int32_t axis, bool logarithm, uint32_t x, uint32_t y,
                          pare_error *error);
-/* Sum, mean, max, min or product over the axes of `mask`; y may keep them as 1. */
+/* Over the axes of `mask`; y may keep them as 1. */
 pare_status tape_reduce(pare_tape *tape, const pare_node *node, pare_reduce_kind kind, uint32_t mask, uint32_t x,
                         uint32_t y, pare_error *error);
 pare_status tape_concat(pare_tape *tape, const pare_node *node, int32_t axis, const uint32_t *inputs, size_t count,
                         uint32_t y, pare_error *error);
 /* The same elements in the same order, another shape. */
 pare_status tape_reshape(pare_tape *tape, const pare_node *node, uint32_t x, uint32_t y, pare_error *error);
+/* *x with another shape: a new tensor, or *x itself where it has that shape. */
+pare_status tape_reshaped(pare_tape *tape, const pare_node *node, const pare_shape *shape, uint32_t *x,
+                          pare_error *error);
 /* y[i] = x[map[i]], or fill[i] where map[i] < 0; the map (copied) is of one sample where x and y have the batch in
  * front (`samples` of them), or of everything (samples 1). */
 pare_status tape_move(pare_tape *tape, const pare_node *node, size_t samples, const int64_t *map, const float *fill,
                       uint32_t x, uint32_t y, pare_error *error);
-/* *x with its axes permuted, in a new tensor: y.dims[i] = x.dims[permutation[i]]. */
+/* y.dims[i] = x.dims[permutation[i]] */
+pare_status tape_transpose(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t x, uint32_t y,
+                           pare_error *error);
+/* The same of *x into a new tensor. */
 pare_status tape_transposed(pare_tape *tape, const pare_node *node, const int32_t *permutation, uint32_t *x,
                             pare_error *error);
 /* y = x rows[axis] picked by integer indices that are known only when running. */
 pare_status tape_gather(pare_tape *tape, const pare_node *node, int32_t axis, uint32_t x, uint32_t indices, uint32_t y,
                         pare_error *error);
+/* Running sums along an axis: without the element itself where exclusive, from the last one where reverse. */
+pare_status tape_cumsum(pare_tape *tape, const pare_node *node, int32_t axis, bool exclusive, bool reverse, uint32_t x,
+                        uint32_t y, pare_error *error);
+/* x and y [N, C, H, W] */
+pare_status tape_resize(pare_tape *tape, const pare_node *node, const pare_resize_attrs *attrs, uint32_t x, uint32_t y,
+                        pare_error *error);
+/* inputs x [T, N, I], w, r, bias, h0, c0; outputs y [T, D, N, H], h, c; TAPE_NONE where absent (pare_lstm_attrs). */
+pare_status tape_lstm(pare_tape *tape, const pare_node *node, const pare_lstm_attrs *attrs, const uint32_t *inputs,
+                      const uint32_t *outputs, pare_error *error);
 /* x times a random mask of 0 and 1 / (1 - ratio), a function of seed and step. */
 pare_status tape_dropout(pare_tape *tape, const pare_node *node, float ratio, uint32_t x, uint32_t y,
                          pare_error *error);

@@ -51,8 +51,10 @@ struct pare_tape {
     float *values, *gradients, *running; /* flat vectors of parameters, their gradients, states; owned */
     const char *const *freeze;           /* patterns of node names whose constants are not trained */
     size_t freeze_count;
-    bool freeze_batch_norm; /* running statistics stay, and are what training uses */
-    uint64_t step_number;   /* of the run that is going on */
+    const struct pare_quant_aware *quant_aware; /* what is rounded; NULL: nothing. Not owned */
+    uint32_t *quant_steps;                      /* tensors of its activations' steps, once they are made */
+    bool freeze_batch_norm;                     /* running statistics stay, and are what training uses */
+    uint64_t step_number;                       /* of the run that is going on */
     uint64_t seed;
     tape_ranks ranks;
     void *block; /* the planned memory */

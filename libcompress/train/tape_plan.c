@@ -211,13 +211,13 @@ static pare_status run_sum(void *context, void *const *pointers) {
     const sum_context *sum = context;
     float *out = pointers[0];
     const float *first = pointers[1], *second = pointers[2];
-#pragma omp parallel for simd schedule(static)
+    TAPE_PARALLEL(sum->floats)
     for (size_t i = 0; i < sum->floats; i++) {
         out[i] = first[i] + second[i];
     }
     for (size_t k = 2; k < sum->inputs; k++) {
         const float *next = pointers[k + 1];
-#pragma omp parallel for simd schedule(static)
+        TAPE_PARALLEL(sum->floats)
         for (size_t i = 0; i < sum->floats; i++) {
             out[i] += next[i];
         }
@@ -264,6 +264,17 @@ pare_status tape_gradient(pare_tape *tape, uint32_t tensor, tape_place *place, p
     }
     *place = t->contributions[0];
     return PARE_OK;
+}
+
+bool tape_gradient_halves(const pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place halves[2]) {
+    const tape_tensor *t = &tape->tensors[tensor];
+    if (t->contribution_count != 2 || !tape_layout_equal(t->contributions[0].layout, layout) ||
+        !tape_layout_equal(t->contributions[1].layout, layout)) {
+        return false;
+    }
+    halves[0] = t->contributions[0];
+    halves[1] = t->contributions[1];
+    return true;
 }
 
 pare_status tape_gradient_as(pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place *place,

@@ -6,7 +6,8 @@
 
 /* Inputs, then every node in order. PARE_UNSUPPORTED names the node without a gradient. */
 pare_status tape_record_graph(pare_tape *tape, pare_error *error);
-/* Tensor of a graph's value, or TAPE_NONE. */
+/* Tensor of a graph's value as its readers see it (rounded, in quantization-aware training), but of an input that
+ * which is set; or TAPE_NONE. */
 uint32_t tape_find(const pare_tape *tape, const pare_value *value);
 /* Appends the input; its elements are set before each run. */
 uint32_t tape_add_input(pare_tape *tape, const pare_value *value);

@@ -106,6 +106,12 @@ static pare_status record_network(trainer *t, pare_error *error) {
     tape_ranks ranks = {.rank = pare_ranks_rank(), .count = pare_ranks_count(), .gather = ranks_gather};
     PARE_TRY(tape_create(t->graph, (int64_t)t->batch, o->seed, &t->tape, error));
     tape_spread(t->tape, &ranks);
+    if (o->quant_aware != NULL) {
+        pare_run_options run = {.threads = o->threads};
+        PARE_TRY(pare_quant_aware_prepare(t->graph, o->calibration, o->preprocess, o->quant_aware, &run,
+                                          &t->quant_aware, error));
+        pare_quant_aware_use(t->quant_aware, t->tape);
+    }
     tape_freeze(t->tape, o->freeze, o->freeze_count, o->freeze_batch_norm);
     PARE_TRY(tape_record_graph(t->tape, error));
     t->input = tape_find(t->tape, t->graph->inputs[0]);
@@ -226,6 +232,7 @@ static void tear_down(trainer *t) {
     teacher_free(t->teacher);
     pare_optimizer_free(&t->optimizer);
     tape_free(t->tape);
+    pare_quant_aware_free(t->quant_aware);
     pare_free(t->groups);
     pare_free(t->average);
     pare_free(t->best);
@@ -306,6 +313,7 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
     t->seconds += taken;
     t->epoch_seconds += taken;
     t->samples += t->options->batch;
+    t->epoch_samples += t->options->batch;
     shown->loss = loss;
     shown->lr = lr;
     shown->gradient_norm = norm;
@@ -324,6 +332,7 @@ static void describe(const trainer *t, pare_train_progress *shown) {
     shown->samples_per_second = (double)t->samples / t->seconds;
     shown->seconds_left = each * (double)(t->progress.total_steps - t->progress.step);
     shown->seconds = t->epoch_seconds;
+    shown->epoch_samples_per_second = (double)t->epoch_samples / t->epoch_seconds;
 }
 
 /* To --checkpoint, where there is one. */
@@ -364,6 +373,7 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     t->progress.loss_sum = 0;
     t->progress.loss_count = 0;
     t->epoch_seconds = 0;
+    t->epoch_samples = 0;
     t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
     pare_status status = save(t, error);
     bool stops = false;

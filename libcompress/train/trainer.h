@@ -5,6 +5,7 @@
 #include "pare/train.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
+#include "train/quant_aware.h"
 #include "train/tape_run.h"
 #include "train/teacher.h"
 
@@ -21,7 +22,8 @@ typedef struct trainer {
     const pare_train_options *options;
     pare_tape *tape;
     pare_loader *loader;
-    pare_teacher *teacher; /* NULL: none */
+    pare_teacher *teacher;         /* NULL: none */
+    pare_quant_aware *quant_aware; /* likewise */
     pare_schedule schedule;
     pare_optimizer optimizer;
     pare_parameter_group *groups;
@@ -41,7 +43,7 @@ typedef struct trainer {
     trainer_loss losses[TRAINER_LOSSES];
     size_t loss_count;
     double seconds; /* in steps, of this process */
-    uint64_t samples, first_step;
+    uint64_t samples, first_step, epoch_samples;
     double epoch_seconds;
     bool stopped_early;
     pare_checkpoint_identity identity;

@@ -12,15 +12,17 @@
 typedef struct course {
     uint64_t checkpoint_steps, total_steps;
     uint64_t saves, resumes, validates;
+    uint64_t calibration; /* checksum */
 } course;
 
-static course course_of(const trainer *t) {
+static course course_of(const trainer *t, uint32_t calibration) {
     const pare_train_options *o = t->options;
     return (course){.checkpoint_steps = o->checkpoint_steps,
                     .total_steps = t->progress.total_steps,
                     .saves = o->checkpoint != NULL,
                     .resumes = o->resume != NULL,
-                    .validates = t->validation != NULL};
+                    .validates = t->validation != NULL,
+                    .calibration = calibration};
 }
 
 /* Options of rank 0, as text; *text is freed by the caller. */
@@ -39,11 +41,15 @@ static pare_status share_options(const trainer *t, char **text, pare_error *erro
 
 pare_status trainer_compare(trainer *t, pare_error *error) {
     pare_checkpoint_identity first = t->identity;
-    course own = course_of(t), others = own;
+    uint32_t calibration = 0;
     char *options = NULL;
     if (pare_ranks_count() == 1) {
         return PARE_OK;
     }
+    if (t->options->quant_aware != NULL) {
+        PARE_TRY(pare_dataset_checksum(t->options->calibration, &calibration, error));
+    }
+    course own = course_of(t, calibration), others = own;
     pare_status status = share_options(t, &options, error);
     if (status == PARE_OK) {
         status = ranks_share(0, &first, sizeof first, error);
@@ -57,8 +63,8 @@ pare_status trainer_compare(trainer *t, pare_error *error) {
         status = pare_checkpoint_compare_ranks(&first, &t->identity, error);
         if (status == PARE_OK && memcmp(&own, &others, sizeof own) != 0) {
             status = pare_fail(error, PARE_USAGE,
-                               "expected --checkpoint, --checkpoint-steps, --resume and a validation set as on rank 0, "
-                               "found others");
+                               "expected --checkpoint, --checkpoint-steps, --resume, a validation set and the data to "
+                               "calibrate with as on rank 0, found others");
         }
         status = pare_ranks_agree(status, error);
     }

@@ -86,6 +86,21 @@ static bool put_distillation(json_t *root, const pare_distill_options *d) {
     return json_object_set_new(root, "hints", hints) == 0 && good;
 }
 
+static bool put_quantization(json_t *root, const pare_quant_aware_options *q) {
+    const named_number numbers[] = {
+        {"weight_bits", q->weight_bits},
+        {"activation_bits", q->activation_bits},
+        {"first_last_bits", q->first_last_bits},
+        {"pairs", q->pairs},
+    };
+    json_t *excluded = json_array();
+    bool good = put_numbers(root, numbers, sizeof numbers / sizeof numbers[0]);
+    for (size_t i = 0; i < q->exclude_count; i++) {
+        good = good && json_array_append_new(excluded, json_string(q->exclude[i])) == 0;
+    }
+    return json_object_set_new(root, "excluded", excluded) == 0 && good;
+}
+
 static bool put_lists(json_t *root, const trainer *t) {
     const pare_train_options *o = t->options;
     json_t *milestones = json_array(), *weights = json_array(), *frozen = json_array();
@@ -108,7 +123,8 @@ static bool put_lists(json_t *root, const trainer *t) {
 static char *describe_options(const trainer *t) {
     json_t *root = json_object();
     bool good = root != NULL && put_course(root, t) && put_augment(root, &t->options->augment) && put_lists(root, t) &&
-                (t->options->distill == NULL || put_distillation(root, t->options->distill));
+                (t->options->distill == NULL || put_distillation(root, t->options->distill)) &&
+                (t->options->quant_aware == NULL || put_quantization(root, t->options->quant_aware));
     char *text = good ? json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     return text;

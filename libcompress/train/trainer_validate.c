@@ -1,4 +1,5 @@
-/* Validation runs the network as it will be deployed: lowered, in the runtime. */
+/* Validation runs the network as it will be deployed: lowered, in the runtime,
+ * quantized where training simulates that. */
 #include <math.h>
 #include <string.h>
 
@@ -12,16 +13,31 @@ static const float *candidate(const trainer *t) {
     return t->average != NULL ? t->average : t->tape->values;
 }
 
+/* `network`, which has the weights that were stored last, as it will be deployed. */
+static pare_status deploy(trainer *t, const float *values, pare_graph *network, pare_error *error) {
+    if (t->quant_aware == NULL) {
+        return PARE_OK;
+    }
+    pare_quant_aware_load(t->quant_aware, t->tape, values);
+    return pare_quant_aware_export(t->quant_aware, network, error);
+}
+
 static pare_status evaluate(trainer *t, const float *values, const float *running, pare_metrics *metrics,
                             pare_error *error) {
+    pare_graph *network = NULL;
     pare_model *model = NULL;
     pare_run_options run = {.threads = t->options->threads};
     PARE_TRY(tape_store(t->tape, values, running, error));
-    pare_status status = pare_graph_lower(t->graph, &model, error);
+    PARE_TRY(pare_graph_clone(t->graph, &network, error));
+    pare_status status = deploy(t, values, network, error);
+    if (status == PARE_OK) {
+        status = pare_graph_lower(network, &model, error);
+    }
     if (status == PARE_OK) {
         status = pare_evaluate(model, t->validation, t->options->preprocess, &run, metrics, error);
     }
     pare_model_release(model);
+    pare_graph_free(network);
     return status;
 }
 
@@ -57,6 +73,12 @@ pare_status trainer_finish(trainer *t, pare_metrics *metrics, pare_error *error)
     const float *values = has_best ? t->best : candidate(t);
     const float *running = has_best ? t->best_running : t->tape->running;
     bool measures = t->validation != NULL && pare_ranks_rank() == 0;
-    return pare_ranks_agree(
-        measures ? evaluate(t, values, running, metrics, error) : tape_store(t->tape, values, running, error), error);
+    pare_status status = measures ? evaluate(t, values, running, metrics, error) : PARE_OK;
+    if (status == PARE_OK) {
+        status = tape_store(t->tape, values, running, error);
+    }
+    if (status == PARE_OK) {
+        status = deploy(t, values, t->graph, error);
+    }
+    return pare_ranks_agree(status, error);
 }

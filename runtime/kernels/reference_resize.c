@@ -1,92 +1,20 @@
 #include "kernels/reference.h"
-
-#define MOST_TAPS 4
-
-/* Source positions of one output position along an axis, and their weights. */
-typedef struct axis_taps {
-    size_t index[MOST_TAPS];
-    float weight[MOST_TAPS];
-} axis_taps;
+#include "pare/opcode_resize.h"
 
 /* Elements that share a position lie side by side: 1 when plain, C when channels last, a block. */
 typedef struct resize_state {
     pare_resize_attrs attrs;
     size_t planes, height, width, out_h, out_w, inner, bytes;
     int32_t taps;
-    axis_taps *rows, *columns;
+    pare_resize_taps *rows, *columns;
 } resize_state;
 
 /* --- planning ------------------------------------------------------------- */
 
-/* Where output position `at` lies in the input. */
-static double source_position(const pare_resize_attrs *a, int64_t at, int64_t in, int64_t out, float given) {
-    double scale = (double)given;
-    double exact = (double)out / (double)in;
-    if (!(scale > 0.0) || fabs(scale - exact) <= 2.4e-7 * exact) {
-        scale = exact; /* `given` is this ratio, rounded to float */
-    }
-    switch (a->coordinate) {
-    case PARE_RESIZE_ALIGN_CORNERS:
-        return out > 1 ? (double)at * (double)(in - 1) / (double)(out - 1) : 0.0;
-    case PARE_RESIZE_ASYMMETRIC:
-        return (double)at / scale;
-    case PARE_RESIZE_PYTORCH_HALF_PIXEL:
-        return out > 1 ? ((double)at + 0.5) / scale - 0.5 : 0.0;
-    default:
-        return ((double)at + 0.5) / scale - 0.5;
-    }
-}
-
-static double round_nearest(int32_t rounding, double x) {
-    switch (rounding) {
-    case PARE_ROUND_PREFER_CEIL:
-        return floor(x + 0.5);
-    case PARE_ROUND_FLOOR:
-        return floor(x);
-    case PARE_ROUND_CEIL:
-        return ceil(x);
-    default:
-        return ceil(x - 0.5);
-    }
-}
-
-static size_t clamp_index(double index, size_t extent) {
-    double most = (double)(extent - 1);
-    return (size_t)(index < 0.0 ? 0.0 : index > most ? most : index);
-}
-
-/* Keys 1981, "Cubic convolution interpolation", with its coefficient a. */
-static double cubic_weight(double distance, double a) {
-    double d = fabs(distance);
-    if (d <= 1.0) {
-        return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-    }
-    return d < 2.0 ? ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a : 0.0;
-}
-
-static axis_taps taps_at(const pare_resize_attrs *a, double x, size_t extent) {
-    axis_taps t = {.weight = {1.0F}};
-    double base = floor(x);
-    if (a->mode == PARE_RESIZE_NEAREST) {
-        t.index[0] = clamp_index(round_nearest(a->rounding, x), extent);
-    } else if (a->mode == PARE_RESIZE_LINEAR) {
-        t.index[0] = clamp_index(base, extent);
-        t.index[1] = clamp_index(base + 1.0, extent);
-        t.weight[0] = (float)(1.0 - (x - base));
-        t.weight[1] = (float)(x - base);
-    } else {
-        for (int i = 0; i < 4; i++) {
-            t.index[i] = clamp_index(base - 1.0 + i, extent);
-            t.weight[i] = (float)cubic_weight(x - (base - 1.0 + i), (double)a->cubic_a);
-        }
-    }
-    return t;
-}
-
-static axis_taps *make_taps(const pare_resize_attrs *a, size_t in, size_t out, float scale) {
-    axis_taps *taps = pare_alloc_zero(out, sizeof *taps);
-    for (size_t i = 0; taps != NULL && i < out; i++) {
-        taps[i] = taps_at(a, source_position(a, (int64_t)i, (int64_t)in, (int64_t)out, scale), in);
+static pare_resize_taps *make_taps(const pare_resize_attrs *a, size_t in, size_t out, float scale) {
+    pare_resize_taps *taps = pare_alloc_zero(out, sizeof *taps);
+    if (taps != NULL) {
+        pare_resize_axis(a, in, out, scale, taps);
     }
     return taps;
 }
@@ -118,11 +46,12 @@ static pare_status plan(pare_site *site, void **state, pare_error *error) {
                : layout == PARE_LAYOUT_BLOCK8        ? 8
                                                      : 16;
     s->planes = s->inner == 0 ? 0 : stored_elements(&site->inputs[0]) / (s->height * s->width * s->inner);
-    s->taps = nearest ? 1 : attrs->mode == PARE_RESIZE_LINEAR ? 2 : 4;
+    s->taps = pare_resize_tap_count(attrs->mode);
     s->rows = make_taps(attrs, s->height, s->out_h, attrs->scale_h);
     s->columns = make_taps(attrs, s->width, s->out_w, attrs->scale_w);
-    return s->rows != NULL && s->columns != NULL ? PARE_OK
-                                                 : pare_fail_memory(error, (s->out_h + s->out_w) * sizeof(axis_taps));
+    return s->rows != NULL && s->columns != NULL
+               ? PARE_OK
+               : pare_fail_memory(error, (s->out_h + s->out_w) * sizeof(pare_resize_taps));
 }
 
 /* --- running -------------------------------------------------------------- */
@@ -136,9 +65,9 @@ static void nearest_row(const resize_state *s, const char *plane, size_t row, ch
 }
 
 static void weighted_row(const resize_state *s, const float *plane, size_t row, float *y) {
-    const axis_taps *r = &s->rows[row];
+    const pare_resize_taps *r = &s->rows[row];
     for (size_t column = 0; column < s->out_w; column++) {
-        const axis_taps *c = &s->columns[column];
+        const pare_resize_taps *c = &s->columns[column];
         for (size_t i = 0; i < s->inner; i++) {
             float sum = 0.0F;
             for (int32_t v = 0; v < s->taps; v++) {

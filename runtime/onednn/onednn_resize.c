@@ -1,28 +1,7 @@
 /* RESIZE where oneDNN's coordinates are those of the definition. */
 #include "onednn_kernels.h"
 #include "onednn_support.h"
-
-static bool scale_is_ratio(float scale, int64_t input, int64_t output) {
-    return (double)scale * (double)input == (double)output;
-}
-
-/* oneDNN: linear at half-pixel coordinates; nearest as the sample under the
- * output's centre, which for whole factors is what half-pixel and
- * asymmetric-with-floor give. */
-static bool same_meaning(const pare_resize_attrs *attrs, const pare_shape *x, const pare_shape *y) {
-    if (!scale_is_ratio(attrs->scale_h, x->dims[2], y->dims[2]) ||
-        !scale_is_ratio(attrs->scale_w, x->dims[3], y->dims[3])) {
-        return false;
-    }
-    if (attrs->mode == PARE_RESIZE_LINEAR) {
-        return attrs->coordinate == PARE_RESIZE_HALF_PIXEL;
-    }
-    bool whole = y->dims[2] % x->dims[2] == 0 && y->dims[3] % x->dims[3] == 0;
-    return attrs->mode == PARE_RESIZE_NEAREST && whole &&
-           ((attrs->coordinate == PARE_RESIZE_HALF_PIXEL &&
-             (attrs->rounding == PARE_ROUND_PREFER_FLOOR || attrs->rounding == PARE_ROUND_PREFER_CEIL)) ||
-            (attrs->coordinate == PARE_RESIZE_ASYMMETRIC && attrs->rounding == PARE_ROUND_FLOOR));
-}
+#include "pare/opcode_resize.h"
 
 static pare_status resize_plan(pare_site *site, void **state, pare_error *error) {
     const pare_resize_attrs *attrs = site->attrs;
@@ -33,7 +12,7 @@ static pare_status resize_plan(pare_site *site, void **state, pare_error *error)
     dnnl_resampling_desc_t desc;
     dnnl_primitive_desc_t primitive = NULL;
     if (!pare_onednn_all_float(site) || x_shape->rank != 4 || y_shape->rank != 4 ||
-        !same_meaning(attrs, x_shape, y_shape) || !pare_onednn_layout(&x, x_shape, layout) ||
+        !pare_resize_is_resampling(attrs, x_shape, y_shape) || !pare_onednn_layout(&x, x_shape, layout) ||
         !pare_onednn_layout(&y, y_shape, layout) ||
         dnnl_resampling_forward_desc_init(&desc, dnnl_forward_inference, algorithm, NULL, &x, &y) != dnnl_success) {
         return PARE_UNSUPPORTED;

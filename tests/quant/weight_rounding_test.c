@@ -93,6 +93,55 @@ static void row_88_empty_range_and_outlier(void **state) {
     assert_true(rounded[5] > 60);
 }
 
+static void channels_round_alone_as_together(void **state) {
+    (void)state;
+    static float weights[O * K * TAPS];
+    static int8_t together[O * K * TAPS], alone[O * K * TAPS];
+    float scales[O];
+    rounding_result result;
+    fill(weights, 3);
+    for (int rule = PARE_PAIRS_NUDGE; rule <= PARE_PAIRS_FREE; rule++) {
+        round_weights(weights, &view, false, (pare_pair_rule)rule, NULL, together, scales, &result);
+        for (size_t o = 0; o < O; o++) {
+            round_weights_channel(weights, &view, o, scales[o], 8, (pare_pair_rule)rule, alone);
+        }
+        assert_memory_equal(alone, together, sizeof alone);
+    }
+}
+
+static void few_bits_fit_the_mass_and_not_the_largest(void **state) {
+    (void)state;
+    static float weights[O * K * TAPS];
+    static int8_t rounded[O * K * TAPS];
+    fill(weights, 4);
+    for (int bits = 2; bits < 8; bits++) {
+        int limit = (1 << (bits - 1)) - 1;
+        float fitted[O], widest[O];
+        for (size_t o = 0; o < O; o++) {
+            widest[o] = 0;
+            for (size_t i = 0; i < K * TAPS; i++) {
+                widest[o] = fmaxf(widest[o], fabsf(weights[o * K * TAPS + i]) / (float)limit);
+            }
+            fitted[o] = fit_weights_channel(weights, &view, o, bits, PARE_PAIRS_NUDGE);
+            round_weights_channel(weights, &view, o, fitted[o], bits, PARE_PAIRS_NUDGE, rounded);
+        }
+        double found = error_of(weights, rounded, fitted);
+        for (size_t o = 0; o < O; o++) {
+            round_weights_channel(weights, &view, o, widest[o], bits, PARE_PAIRS_NUDGE, rounded);
+        }
+        assert_true(found < error_of(weights, rounded, widest) * (bits < 5 ? 0.9 : 1.0001));
+        for (size_t i = 0; i < O * K * TAPS; i++) {
+            assert_true(abs(rounded[i]) <= limit);
+        }
+    }
+    for (size_t i = 0; i < K * TAPS; i++) {
+        weights[i] = 0;
+        weights[K * TAPS + i] = 1e-42F;
+    }
+    assert_true(fit_weights_channel(weights, &view, 0, 4, PARE_PAIRS_NUDGE) == 1.0F);
+    assert_true(fit_weights_channel(weights, &view, 1, 4, PARE_PAIRS_NUDGE) == 1.0F);
+}
+
 static void bias_bound_raises_the_scale(void **state) {
     (void)state;
     static float weights[O * K * TAPS];
@@ -121,6 +170,8 @@ int main(void) {
         cmocka_unit_test(nudged_pairs_cannot_saturate_and_beat_seven_bits),
         cmocka_unit_test(extreme_pairs_are_lowered),
         cmocka_unit_test(row_88_empty_range_and_outlier),
+        cmocka_unit_test(channels_round_alone_as_together),
+        cmocka_unit_test(few_bits_fit_the_mass_and_not_the_largest),
         cmocka_unit_test(bias_bound_raises_the_scale),
         cmocka_unit_test(matmul_pairs_run_down_columns),
     };

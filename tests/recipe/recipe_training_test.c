@@ -1,4 +1,4 @@
-/* Families train: all their weights, and the loss of a few samples falls. */
+/* Each family trains: every operator that recipes use has a gradient, and the loss of a few samples falls. */
 #include "test.h"
 
 #include <math.h>
@@ -22,14 +22,14 @@ static const struct {
     const char *task;
 } cases[] = {
     {"\"family\": \"lenet-300-100\", \"dropout\": 0.1", 1, {784}, "classification"},
-    {"\"family\": \"lenet-5\", \"dropout\": 0.1", 3, {1, 28, 28}, "classification"},
+    {"\"family\": \"lenet-5\", \"dropout\": 0.1, \"softmax\": true", 3, {1, 28, 28}, "classification"},
     {"\"family\": \"resnet\", \"depth\": 8, \"width\": 4, \"input\": [3, 16, 16]", 3, {3, 16, 16}, "classification"},
     {"\"family\": \"resnet\", \"depth\": 8, \"width\": 4, \"input\": [3, 16, 16], \"shortcut\": \"projection\", "
      "\"zero_init_residual\": true, \"activation\": \"leaky_relu\"",
      3,
      {3, 16, 16},
      "classification"},
-    {"\"family\": \"mobilenet\", \"input\": [3, 64, 64]", 3, {3, 64, 64}, "classification"},
+    {"\"family\": \"mobilenet\", \"input\": [3, 64, 64], \"activation\": \"relu6\"", 3, {3, 64, 64}, "classification"},
     {"\"family\": \"ds-cnn\", \"width\": 16, \"classes\": 10, \"dropout\": 0.1", 3, {1, 49, 10}, "classification"},
     {"\"family\": \"cnn\", \"input\": [1, 16, 16], \"activation\": \"hard_swish\", \"blocks\": [{\"type\": \"conv\", "
      "\"channels\": 8}, {\"type\": \"max_pool\"}, {\"type\": \"residual\"}, {\"type\": \"average_pool\"}, {\"type\": "
@@ -52,6 +52,14 @@ static const struct {
      1,
      {32},
      "autoencoder"},
+    {"\"family\": \"transformer\", \"vocabulary\": 9, \"sequence\": 6, \"width\": 16, \"layers\": 2, \"dropout\": 0.1",
+     1,
+     {6},
+     "classification"},
+    {"\"family\": \"transformer\", \"features\": 3, \"sequence\": 6, \"width\": 16, \"layers\": 1, \"norm\": \"after\"",
+     2,
+     {6, 3},
+     "classification"},
 };
 
 static void write_inputs(const pare_graph *graph, int32_t rank, const int64_t *dims) {
@@ -153,7 +161,7 @@ static void trains(size_t index) {
     pare_graph_free(graph);
 }
 
-static void families_train(void **state) {
+static void every_family_trains(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         trains(i);
@@ -161,6 +169,6 @@ static void families_train(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(families_train)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_trains)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

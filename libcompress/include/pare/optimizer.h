@@ -17,12 +17,12 @@ typedef enum pare_optimizer_kind {
 
 typedef struct pare_optimizer_options {
     pare_optimizer_kind kind;
-    double momentum; /* SGD */
-    bool nesterov;
-    double beta1, beta2, epsilon; /* Adam, AdamW */
-    double weight_decay;          /* L2 */
-    double l1;                    /* adds l1 × sign(w) to the gradient */
-    double clip_norm;             /* the whole gradient's L2 norm is cut to this; 0: off */
+    double momentum;              /* SGD; [0, 1) */
+    bool nesterov;                /* SGD with a momentum */
+    double beta1, beta2, epsilon; /* Adam, AdamW; [0, 1), [0, 1), (0, 1] */
+    double weight_decay; /* SGD, Adam: adds weight_decay × w to the gradient; AdamW: w -= lr × weight_decay × w */
+    double l1;           /* adds l1 × sign(w) to the gradient */
+    double clip_norm;    /* the whole gradient's L2 norm is cut to this; 0: off */
 } pare_optimizer_options;
 
 /* A run of the flat vector that is treated alike. */
@@ -40,43 +40,46 @@ typedef struct pare_optimizer {
     uint64_t step; /* updates made */
 } pare_optimizer;
 
-/* PARE_USAGE names an option out of range (NaN and infinity included). Free with pare_optimizer_free. */
+/* PARE_USAGE names an option out of range (NaN and infinity included); options that the kind does not read are not
+ * looked at, but for Nesterov's. Free with pare_optimizer_free. On failure *optimizer is zeroed. */
 pare_status pare_optimizer_create(const pare_optimizer_options *options, size_t count, pare_optimizer *optimizer,
                                   pare_error *error);
 /* Accepts a zeroed one. */
 void pare_optimizer_free(pare_optimizer *optimizer);
-/* One update of values [count] from gradients [count] (which it may change:
- * clipping, decay). Groups are disjoint. Returns the gradient's L2 norm before
- * clipping; NaN or infinity there means that nothing was updated. The same bytes for any number of threads. */
-double pare_optimizer_update(pare_optimizer *optimizer, float *values, float *gradients,
+/* One update of values [count] from gradients [count]; clipping comes before decay. Groups are disjoint and within
+ * the vector; what no group covers is left alone. Returns the L2 norm of all gradients before clipping; NaN or
+ * infinity there means that nothing was updated. The same bytes for any number of threads. */
+double pare_optimizer_update(pare_optimizer *optimizer, float *values, const float *gradients,
                              const pare_parameter_group *groups, size_t group_count, double lr);
 
-/* average = decay × average + (1 - decay) × values. */
+/* average = decay × average + (1 - decay) × values, decay in [0, 1]. */
 void pare_ema_update(float *average, const float *values, size_t count, double decay);
 
 typedef enum pare_schedule_kind {
     PARE_SCHEDULE_CONSTANT = 0,
     PARE_SCHEDULE_STEP = 1,   /* × gamma at each of the milestones (fractions of the run) */
-    PARE_SCHEDULE_COSINE = 2, /* Loshchilov and Hutter 2017, without restarts, down to lr × final_fraction */
+    PARE_SCHEDULE_COSINE = 2, /* Loshchilov and Hutter 2017, eq. 5, without restarts: at the end of the last step it
+                                 would be lr × final_fraction, so no step is made with a rate of 0 */
     PARE_SCHEDULE_ONE_CYCLE =
-        3 /* Smith and Topin 2018: cosine up from lr/25 over 30 % of the run, cosine down to lr/1e4 */
+        3 /* Smith and Topin 2018: cosine up from lr/25 over 30 % of the run, cosine down to lr/1e4, its last step's */
 } pare_schedule_kind;
 
 #define PARE_MILESTONES_MAX 16
 typedef struct pare_schedule {
     pare_schedule_kind kind;
     double lr;                              /* highest */
-    double final_fraction;                  /* cosine */
-    double gamma;                           /* step */
-    double milestones[PARE_MILESTONES_MAX]; /* step: ascending fractions of the run in (0, 1) */
+    double final_fraction;                  /* cosine; [0, 1] */
+    double gamma;                           /* step; (0, 1] */
+    double milestones[PARE_MILESTONES_MAX]; /* step: ascending fractions of total_steps in (0, 1) */
     size_t milestone_count;
     uint64_t warmup_steps; /* linear from lr / warmup_steps, in front of the kind's own course */
     uint64_t total_steps;  /* warm-up included */
 } pare_schedule;
 
-/* PARE_USAGE names what is out of range (a learning rate of 0, NaN or infinity too). */
+/* PARE_USAGE names what is out of range (a learning rate of 0, NaN or infinity too), among what the kind reads. */
 pare_status pare_schedule_check(const pare_schedule *schedule, pare_error *error);
-/* Learning rate of update `step`, counted from 0; beyond the end, that of the last. A pure function. */
+/* Learning rate of update `step`, counted from 0; beyond the end, that of the last. A pure
+ * function of a schedule that passes the check. */
 double pare_schedule_lr(const pare_schedule *schedule, uint64_t step);
 
 #endif

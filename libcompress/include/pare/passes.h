@@ -28,6 +28,10 @@ pare_status pare_canonicalize(pare_graph *graph, bool *changed, pare_error *erro
 /* BatchNormalization into the Conv, ConvTranspose or Gemm before it (or, as scale
  * and shift by channel, into the one after it where padding allows). */
 pare_status pare_fold_batchnorm(pare_graph *graph, bool *changed, pare_error *error);
+/* Output channel o of the node's weights was multiplied by factors[o]. */
+typedef void (*pare_scaled)(void *context, const pare_node *node, const double *factors, size_t channels);
+/* Into the node before it only, which rescales output channels and nothing else; `scaled` may be NULL. */
+pare_status pare_fold_batchnorm_back(pare_graph *graph, pare_scaled scaled, void *context, pare_error *error);
 
 /* Fusion, on the clone that is lowered: activations and residual Adds become
  * attributes `pare_*` of the Conv/Gemm/Add before them. */

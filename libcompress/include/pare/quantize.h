@@ -38,6 +38,14 @@ pare_status pare_calibrate(const pare_graph *graph, const char *const *values, s
                            double percentile, const pare_run_options *options, pare_calibration *calibration,
                            pare_error *error);
 
+/* The same, where value v will have a grid of steps[v] steps: what has fewer than
+ * 255 takes the range of least squared error on its own grid in place of the
+ * method's. */
+pare_status pare_calibrate_steps(const pare_graph *graph, const char *const *values, const unsigned *steps,
+                                 size_t value_count, pare_dataset *dataset, const pare_preprocess *preprocess,
+                                 pare_calibration_method method, double percentile, const pare_run_options *options,
+                                 pare_calibration *calibration, pare_error *error);
+
 /* What keeps 8-bit weights exact on CPUs without VNNI (CONTAINER.md, "pairs"). */
 typedef enum pare_pair_rule {
     PARE_PAIRS_NUDGE = 0,      /* offending pairs are re-rounded: |a| + |b| <= 128 */

@@ -13,6 +13,7 @@
 #include "pare/model.h"
 #include "pare/optimizer.h"
 #include "pare/preprocess.h"
+#include "pare/quant_aware.h"
 
 typedef enum pare_loss_kind {
     PARE_LOSS_BY_TASK = 0, /* cross-entropy for classification, else the mean squared error */
@@ -62,7 +63,7 @@ typedef struct pare_train_progress {
     double loss;            /* this step's */
     double epoch_loss;      /* mean of the epoch so far */
     double lr, gradient_norm;
-    double samples_per_second;
+    double samples_per_second, epoch_samples_per_second;
     double seconds_left;         /* of the run */
     double seconds;              /* of the epoch */
     const pare_metrics *metrics; /* of the validation set, where the epoch has just ended; else NULL */
@@ -74,6 +75,9 @@ typedef struct pare_train_options {
     const pare_preprocess *preprocess;
     pare_loss_options loss;
     const pare_distill_options *distill; /* NULL: no teacher */
+    /* Learns with the roundings of a quantized network, is validated as one and becomes one. NULL: none. */
+    const pare_quant_aware_options *quant_aware;
+    pare_dataset *calibration; /* for its first scales: some hundred samples; with quant_aware only */
     pare_optimizer_options optimizer;
     pare_schedule schedule; /* total_steps is filled in; warmup_steps counts steps */
     double warmup_epochs;   /* in place of warmup_steps */

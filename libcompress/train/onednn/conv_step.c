@@ -7,8 +7,7 @@ typedef struct conv_plan {
     tape_place x, y;
 } conv_plan;
 
-/* [O, C / groups, k..] → [groups, O / groups, C / groups, k..]; transposed
- * weights [C, O / groups, k..] → [groups, O / groups, C / groups, k..], which is no mere view. */
+/* [A, B, k..] → [groups, A / groups, B, k..], which is the same memory. */
 static pare_shape grouped_shape(const pare_shape *w, int64_t groups) {
     if (groups == 1) {
         return *w;
