@@ -42,6 +42,8 @@ check_system runtime 'png|jpeglib|protobuf|jansson|sqlite|lapacke'
 
 lines=$(grep -rlE '#include <.*dnnl' --include='*.[ch]' . | grep -vE '^\./(runtime/onednn|libcompress/train/onednn|tests|bench|build)/')
 [ -z "$lines" ] || complain "dnnl.h outside its folders: $lines"
+lines=$(grep -rlE '#include <mpi\.h>' --include='*.[ch]' . | grep -vE '^\./(libcompress/train/mpi|build)/')
+[ -z "$lines" ] || complain "mpi.h outside its folder: $lines"
 lines=$(grep -rnE '\b(printf|puts|exit|abort|assert)\(' --include='*.c' formats runtime libcompress | grep -vE '^[^:]*:[0-9]+: *(\*|/\*|//)')
 [ -z "$lines" ] || complain "a library that prints, exits or asserts: $lines"
 lines=$(grep -rhoE '#include "[^"]+"' --include='*.[ch]' tools | sort -u | sed 's/#include "//; s/"//' | grep -v '^pare/' |
@@ -64,4 +66,9 @@ check_symbols $c $b
 check_symbols formats/onnx/libpare_onnx.a $b
 check_symbols formats/dataset/libpare_dataset.a $b
 check_symbols runtime/libpare_runtime.a $b $c
+# MPI is needed by what trains, not by what only links the library that can.
+for tool in "$PARE_BIN"/pare*; do
+  case ${tool##*/} in pare-train | pare-distill) continue ;; esac
+  ! readelf -d "$tool" 2> /dev/null | grep -q 'NEEDED.*libmpi' || complain "${tool##*/} needs MPI"
+done
 exit $failed

@@ -4,6 +4,10 @@
 . "$PARE_TESTS/tools/sample.sh"
 cache=${PARE_BUILD:-.}/CMakeCache.txt
 
+if grep -qE '^PARE_ONEDNN:[A-Z]*=(OFF|FALSE|0)$' "$cache"; then
+  echo "skipped: nothing trains without oneDNN"
+  exit 77
+fi
 # A build without MPI must not let each process train for itself.
 if ! grep -qE '^PARE_MPI:[A-Z]*=(ON|TRUE|1)$' "$cache"; then
   OMPI_COMM_WORLD_SIZE=2 expect 5 "expected a build with MPI" pare-train digits_cnn.onnx --data "$train" -o t.onnx
