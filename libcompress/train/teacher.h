@@ -22,6 +22,9 @@ pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, size_t rows, si
  * becomes a learned projection of it. */
 pare_status teacher_hint(pare_teacher *teacher, pare_tape *tape, size_t index, const pare_hint *hint, uint32_t *student,
                          uint32_t *target, pare_error *error);
+/* What a hint names: a value that is computed, by its own name or by that of the node whose first output it is; else
+ * NULL. */
+pare_value *teacher_find_value(const pare_graph *graph, const char *name);
 /* Fills them. */
 pare_status teacher_feed(pare_teacher *teacher, pare_tape *tape, const pare_batch *batch, pare_error *error);
 
