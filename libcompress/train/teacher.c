@@ -2,6 +2,7 @@
  * whole set are computed once. */
 #include "train/teacher.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ struct pare_teacher {
     pare_session *session;
     pare_output_buffer outputs[MOST_HINTS + 1];
     size_t output_count;
-    bool probabilities; /* it ends in Softmax: logits up to a constant are their logarithms */
+    pare_loss_kind kind; /* of the student: whether logits are wanted of a teacher that ends in Softmax or Sigmoid */
+    bool softmax, sigmoid;
     uint32_t tensor;
     size_t rows, classes;
     teacher_hint_target hints[MOST_HINTS];
@@ -142,14 +144,31 @@ static pare_status lower(pare_teacher *t, const pare_distill_options *o, pare_er
     return pare_graph_lower(t->graph, &t->model, error);
 }
 
-static bool ends_in_softmax(const pare_model *model) {
-    for (uint32_t i = 0; i < model->node_count; i++) {
-        const pare_model_node *node = &model->nodes[i];
-        if (node->outputs[0] == model->outputs[0]) {
-            return node->opcode == PARE_OP_SOFTMAX && ((const pare_softmax_attrs *)node->attrs)->logarithm == 0;
+static const pare_activation *activation_of(const pare_model_node *node) {
+    switch (node->opcode) {
+    case PARE_OP_UNARY:
+        return &((const pare_unary_attrs *)node->attrs)->function;
+    case PARE_OP_CONV:
+        return &((const pare_conv_attrs *)node->attrs)->activation;
+    case PARE_OP_FULLY_CONNECTED:
+        return &((const pare_fully_connected_attrs *)node->attrs)->activation;
+    case PARE_OP_BINARY:
+        return &((const pare_binary_attrs *)node->attrs)->activation;
+    default:
+        return NULL;
+    }
+}
+
+/* What its last node says of its first output. */
+static void find_ending(pare_teacher *t) {
+    for (uint32_t i = 0; i < t->model->node_count; i++) {
+        const pare_model_node *node = &t->model->nodes[i];
+        if (node->outputs[0] == t->model->outputs[0]) {
+            const pare_activation *activation = activation_of(node);
+            t->softmax = node->opcode == PARE_OP_SOFTMAX && ((const pare_softmax_attrs *)node->attrs)->logarithm == 0;
+            t->sigmoid = activation != NULL && activation->function == PARE_FN_SIGMOID;
         }
     }
-    return false;
 }
 
 static pare_status check_input(const pare_teacher *t, const pare_shape *input, size_t batch, pare_error *error) {
@@ -196,7 +215,7 @@ pare_status teacher_create(const pare_distill_options *options, const pare_prepr
     t->tensor = TAPE_NONE;
     pare_status status = lower(t, options, error);
     if (status == PARE_OK) {
-        t->probabilities = ends_in_softmax(t->model);
+        find_ending(t);
         status = open_session(t, input, batch, threads, error);
     }
     if (status == PARE_OK && options->cache != NULL) {
@@ -228,7 +247,8 @@ void teacher_free(pare_teacher *teacher) {
 
 /* --- what the losses read ------------------------------------------------------------------ */
 
-pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, size_t rows, size_t classes, pare_error *error) {
+pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, pare_loss_kind kind, size_t rows, size_t classes,
+                         pare_error *error) {
     pare_port port = pare_session_output(teacher->session, 0);
     size_t found = port.bytes / sizeof(float);
     if (port.dtype != PARE_F32 || found != rows * classes) {
@@ -239,6 +259,7 @@ pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, size_t rows, si
             classes, found / rows, pare_dtype_name(port.dtype));
     }
     teacher->tensor = tensor;
+    teacher->kind = kind;
     teacher->rows = rows;
     teacher->classes = classes;
     return PARE_OK;
@@ -310,10 +331,16 @@ pare_status teacher_hint(pare_teacher *teacher, pare_tape *tape, size_t index, c
 
 /* --- a batch ---------------------------------------------------------------------------------- */
 
-/* Softmax forgets a constant, so the logarithm of a probability is as good as its logit. */
+#define LEAST_PROBABILITY 1e-30F
+
+/* The student's loss works on what goes into its last Softmax or Sigmoid, so that is asked of the teacher too. Softmax
+ * forgets a constant: the logarithm of a probability is as good as its logit. */
 static void as_logits(const pare_teacher *t, const float *from, float *to, size_t count) {
+    bool of_softmax = t->softmax && t->kind == PARE_LOSS_CROSS_ENTROPY;
+    bool of_sigmoid = t->sigmoid && t->kind == PARE_LOSS_BINARY_CROSS_ENTROPY;
     for (size_t i = 0; i < count; i++) {
-        to[i] = t->probabilities ? logf(from[i] > 1e-30F ? from[i] : 1e-30F) : from[i];
+        float yes = fmaxf(from[i], LEAST_PROBABILITY);
+        to[i] = of_softmax ? logf(yes) : of_sigmoid ? logf(yes) - logf(fmaxf(1.0F - from[i], FLT_EPSILON)) : from[i];
     }
 }
 

@@ -149,7 +149,7 @@ static pare_status add_distillation(trainer *t, uint32_t logits, double weight, 
     if (attrs.kind == TAPE_LOSS_DECOUPLED) {
         t->labels = tape_extra_input(t->tape, "labels", PARE_S32, &rows);
     }
-    PARE_TRY(teacher_bind(t->teacher, outputs, t->rows, t->classes, error));
+    PARE_TRY(teacher_bind(t->teacher, outputs, t->kind, t->rows, t->classes, error));
     return add(t, &attrs, logits, outputs, t->labels, error);
 }
 
