@@ -116,10 +116,14 @@ static pare_status batchnorm_lower(pare_lowering *lowering, const pare_node *nod
 }
 
 static pare_status batchnorm_gradient(pare_tape *tape, const pare_node *node, pare_error *error) {
-    return tape_batch_norm(tape, node, tape_input(tape, node, 0), tape_weight(tape, node, 1, false),
-                           tape_weight(tape, node, 2, false), tape_state(tape, node, 3), tape_state(tape, node, 4),
-                           pare_node_float(node, "epsilon", 1e-5F), pare_node_float(node, "momentum", 0.9F),
-                           tape_output(tape, node, 0), error);
+    /* One statement each: the order in which C evaluates arguments is the compiler's, that of parameters is not. */
+    uint32_t x = tape_input(tape, node, 0);
+    uint32_t scale = tape_weight(tape, node, 1, false);
+    uint32_t bias = tape_weight(tape, node, 2, false);
+    uint32_t mean = tape_state(tape, node, 3);
+    uint32_t variance = tape_state(tape, node, 4);
+    return tape_batch_norm(tape, node, x, scale, bias, mean, variance, pare_node_float(node, "epsilon", 1e-5F),
+                           pare_node_float(node, "momentum", 0.9F), tape_output(tape, node, 0), error);
 }
 
 static void batchnorm_channels(pare_channels *channels, const pare_node *node) {

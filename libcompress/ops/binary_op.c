@@ -307,13 +307,13 @@ static uint32_t operand(pare_tape *tape, const pare_node *node, size_t index) {
 }
 
 static pare_status pair_gradient(pare_tape *tape, const pare_node *node, pare_binary_kind kind, pare_error *error) {
-    return tape_binary(tape, node, kind, operand(tape, node, 0), operand(tape, node, 1), tape_output(tape, node, 0),
-                       error);
+    uint32_t a = operand(tape, node, 0), b = operand(tape, node, 1);
+    return tape_binary(tape, node, kind, a, b, tape_output(tape, node, 0), error);
 }
 
 /* The slope is trained also where it is one number. */
 static pare_status gradient_prelu(pare_tape *tape, const pare_node *node, pare_error *error) {
-    return tape_binary(tape, node, PARE_BINARY_PRELU, tape_input(tape, node, 0), tape_weight(tape, node, 1, false),
+    return tape_binary(tape, node, PARE_BINARY_PRELU, operand(tape, node, 0), tape_weight(tape, node, 1, false),
                        tape_output(tape, node, 0), error);
 }
 

@@ -123,8 +123,11 @@ static pare_status conv_gradient(pare_tape *tape, const pare_node *node, pare_er
         attrs.before[i] = window.before[from];
         attrs.after[i] = window.after[from];
     }
-    return tape_conv(tape, node, &attrs, tape_input(tape, node, 0), tape_weight(tape, node, 1, true),
-                     tape_weight(tape, node, 2, false), tape_output(tape, node, 0), error);
+    /* One statement each: the order in which C evaluates arguments is the compiler's, that of parameters is not. */
+    uint32_t x = tape_input(tape, node, 0);
+    uint32_t w = tape_weight(tape, node, 1, true);
+    uint32_t bias = tape_weight(tape, node, 2, false);
+    return tape_conv(tape, node, &attrs, x, w, bias, tape_output(tape, node, 0), error);
 }
 
 static bool clamps(pare_activation activation) {

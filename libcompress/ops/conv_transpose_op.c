@@ -159,8 +159,11 @@ static pare_status transposed_gradient(pare_tape *tape, const pare_node *node, p
                                   (long long)window.extra[from]);
         }
     }
-    return tape_conv_transpose(tape, node, &attrs, tape_input(tape, node, 0), tape_weight(tape, node, 1, true),
-                               tape_weight(tape, node, 2, false), tape_output(tape, node, 0), error);
+    /* One statement each: the order in which C evaluates arguments is the compiler's, that of parameters is not. */
+    uint32_t x = tape_input(tape, node, 0);
+    uint32_t w = tape_weight(tape, node, 1, true);
+    uint32_t bias = tape_weight(tape, node, 2, false);
+    return tape_conv_transpose(tape, node, &attrs, x, w, bias, tape_output(tape, node, 0), error);
 }
 
 static uint64_t transposed_macs(const pare_node *node) {

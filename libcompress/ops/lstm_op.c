@@ -166,9 +166,12 @@ static pare_status lstm_gradient(pare_tape *tape, const pare_node *node, pare_er
     bool first = is_batch_first(node);
     const pare_shape *r = &node->inputs[2]->shape;
     pare_lstm_attrs attrs = {(int32_t)r->dims[2], direction(node)};
-    uint32_t inputs[6] = {tape_input(tape, node, 0),        tape_weight(tape, node, 1, true),
-                          tape_weight(tape, node, 2, true), tape_weight(tape, node, 3, false),
-                          tape_input(tape, node, INPUT_H),  tape_input(tape, node, INPUT_C)};
+    uint32_t inputs[6] = {[0] = tape_input(tape, node, 0)};
+    for (size_t i = 1; i < 4; i++) { /* one after the other: that is the order of parameters */
+        inputs[i] = tape_weight(tape, node, i, i < 3);
+    }
+    inputs[4] = tape_input(tape, node, INPUT_H);
+    inputs[5] = tape_input(tape, node, INPUT_C);
     for (size_t i = 0; first && i < 6; i++) {
         if (inputs[i] != TAPE_NONE && (i == 0 || i >= 4)) {
             PARE_TRY(tape_transposed(tape, node, swap_first, &inputs[i], error));

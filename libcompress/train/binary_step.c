@@ -71,6 +71,7 @@ static const binary_loop loops[PARE_BINARY_END] = {
 
 typedef struct binary_plan {
     const binary_loop *loop;
+    bool relu; /* of the sum, by the same loop */
     tape_place a, b;
     tape_broadcast walk;
 } binary_plan;
@@ -99,8 +100,12 @@ static pare_status run_forward(void *context, void *const *pointers) {
     for (size_t k = 0; k < w->rows * chunks; k++) {
         size_t r = k / chunks, i = k % chunks * ROW_CHUNK, at_a = 0, at_b = 0;
         tape_broadcast_row(w, r, &at_a, &at_b);
-        plan->loop->forward(chunk_of(w, i), a + at_a + i * w->step_a, w->step_a, b + at_b + i * w->step_b, w->step_b,
-                            y + r * w->row + i);
+        size_t count = chunk_of(w, i);
+        float *to = y + r * w->row + i;
+        plan->loop->forward(count, a + at_a + i * w->step_a, w->step_a, b + at_b + i * w->step_b, w->step_b, to);
+        for (size_t j = 0; plan->relu && j < count; j++) {
+            to[j] = to[j] < 0 ? 0.0F : to[j]; /* NaN stays */
+        }
     }
     return PARE_OK;
 }
@@ -185,6 +190,7 @@ static pare_status binary_forward(pare_tape *tape, tape_step *step, pare_error *
     }
     step->plan = plan;
     plan->loop = &loops[*(const int32_t *)step->attrs];
+    plan->relu = plan->loop->linear && tape_absorb_relu(tape, step->outputs[0], false);
     PARE_TRY(place_operands(tape, step, plan, error));
     const pare_shape *shape = &tape_tensor_at(tape, step->outputs[0])->shape;
     tape_place y;

@@ -69,9 +69,10 @@ struct tape_step {
     const pare_node *node; /* for messages; NULL for a loss */
     uint32_t *inputs, *outputs;
     uint32_t input_count, output_count;
-    void *attrs;   /* the class's record, owned by the tape */
-    void *plan;    /* what forward leaves to backward, likewise */
-    bool absorbed; /* the step in front does this one's work */
+    void *attrs; /* the class's record, owned by the tape */
+    void *plan;  /* what forward leaves to backward, likewise */
+    /* The step in front does this one's work: forwards, or both ways. */
+    enum { TAPE_NOT_ABSORBED = 0, TAPE_ABSORBED_FORWARD, TAPE_ABSORBED } absorbed;
 };
 
 /* A parameter or a state in its flat vector, and where it came from. */

@@ -266,6 +266,17 @@ pare_status tape_gradient(pare_tape *tape, uint32_t tensor, tape_place *place, p
     return PARE_OK;
 }
 
+bool tape_gradient_halves(const pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place halves[2]) {
+    const tape_tensor *t = &tape->tensors[tensor];
+    if (t->contribution_count != 2 || !tape_layout_equal(t->contributions[0].layout, layout) ||
+        !tape_layout_equal(t->contributions[1].layout, layout)) {
+        return false;
+    }
+    halves[0] = t->contributions[0];
+    halves[1] = t->contributions[1];
+    return true;
+}
+
 pare_status tape_gradient_as(pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place *place,
                              pare_error *error) {
     PARE_TRY(tape_gradient(tape, tensor, place, error));

@@ -38,6 +38,8 @@ bool tape_may_overwrite(const pare_tape *tape, const tape_step *step, uint32_t t
 bool tape_has_gradient(const pare_tape *tape, uint32_t tensor);
 /* The sum of all contributions (emitted on the first call). */
 pare_status tape_gradient(pare_tape *tape, uint32_t tensor, tape_place *place, pare_error *error);
+/* True where it is a sum of two contributions of this layout: whoever reads them can add them on the way. */
+bool tape_gradient_halves(const pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place halves[2]);
 pare_status tape_gradient_as(pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place *place,
                              pare_error *error);
 /* Memory for a contribution. */

@@ -21,8 +21,9 @@
 tape_step *tape_only_reader(pare_tape *tape, uint32_t tensor);
 /* Nobody may overwrite the tensor. */
 void tape_pin(pare_tape *tape, uint32_t tensor);
-/* True where a Relu alone reads the tensor: the caller applies it, and its step does nothing. */
-bool tape_absorb_relu(pare_tape *tape, uint32_t tensor);
+/* True where a Relu alone reads the tensor: the caller applies it, and its step does nothing forwards; backwards
+ * neither, with `both_ways`. */
+bool tape_absorb_relu(pare_tape *tape, uint32_t tensor, bool both_ways);
 /* The step that is oneDNN's resampling, of pare_resize_attrs; NULL in a build without. */
 const tape_step_class *tape_resampling_class(void);
 pare_status tape_unary_forward(pare_tape *tape, tape_step *step, pare_error *error);

@@ -59,7 +59,7 @@ static inline float gelu_tanh_slope(float x) {
 }
 
 FUNCTION(identity, x, 1.0F)
-FUNCTION(relu, x > 0 ? x : 0, v > 0 ? 1.0F : 0.0F)
+FUNCTION(relu, x < 0 ? 0 : x, v > 0 ? 1.0F : 0.0F)
 FUNCTION(clip, fminf(fmaxf(x, alpha), beta), v > alpha && v < beta ? 1.0F : 0.0F)
 FUNCTION(leaky_relu, x < 0 ? alpha * x : x, v < 0 ? alpha : 1.0F)
 FUNCTION(elu, x < 0 ? alpha * expm1f(x) : x, v < 0 ? alpha * expf(v) : 1.0F)
@@ -161,13 +161,13 @@ static bool keeps_padding(const unary_plan *plan) {
     return y == 0.0F && slope == 0.0F;
 }
 
-bool tape_absorb_relu(pare_tape *tape, uint32_t tensor) {
+bool tape_absorb_relu(pare_tape *tape, uint32_t tensor, bool both_ways) {
     tape_step *reader = tape_only_reader(tape, tensor);
     if (reader == NULL || reader->class->forward != tape_unary_forward ||
         ((const pare_activation *)reader->attrs)->function != PARE_FN_RELU) {
         return false;
     }
-    reader->absorbed = true;
+    reader->absorbed = both_ways ? TAPE_ABSORBED : TAPE_ABSORBED_FORWARD;
     return true;
 }
 
@@ -180,12 +180,14 @@ pare_status tape_unary_forward(pare_tape *tape, tape_step *step, pare_error *err
     step->plan = plan;
     tape_place x, y;
     PARE_TRY(tape_value(tape, step->inputs[0], &x, error));
-    if (step->absorbed) {
+    plan->function = *(const pare_activation *)step->attrs;
+    plan->loop = &loops[plan->function.function];
+    if (step->absorbed != TAPE_NOT_ABSORBED) {
+        plan->kept = x;
+        plan->floats = tape_layout_floats(x.layout, shape);
         tape_share_value(tape, step->outputs[0], &x);
         return PARE_OK;
     }
-    plan->function = *(const pare_activation *)step->attrs;
-    plan->loop = &loops[plan->function.function];
     if (tape_layout_padded(x.layout, shape) && !keeps_padding(plan)) {
         PARE_TRY(tape_value_as(tape, step->inputs[0], NULL, &x, error));
     }
@@ -200,10 +202,39 @@ pare_status tape_unary_forward(pare_tape *tape, tape_step *step, pare_error *err
     return tape_emit(tape, step, run_forward, NULL, plan, (const uint32_t[]){x.buffer, y.buffer}, 2, error);
 }
 
+/* pointers: y, the two parts of dy, dx */
+static pare_status run_relu_of_sum(void *context, void *const *pointers) {
+    const unary_plan *plan = context;
+    const float *y = pointers[0], *first = pointers[1], *second = pointers[2];
+    float *dx = pointers[3];
+    TAPE_PARALLEL(plan->floats)
+    for (size_t i = 0; i < plan->floats; i++) {
+        float sum = first[i] + second[i];
+        dx[i] = y[i] > 0 ? sum : 0.0F;
+    }
+    return PARE_OK;
+}
+
+/* The end of a residual block: its gradient is a sum, which is made on the way. */
+static pare_status relu_of_sum(pare_tape *tape, tape_step *step, const tape_place halves[2], pare_error *error) {
+    unary_plan *plan = step->plan;
+    tape_place dx = halves[0].owned ? halves[0] : halves[1];
+    if (!dx.owned) {
+        PARE_TRY(tape_new_place(tape, step->inputs[0], plan->kept.layout, &dx, error));
+    }
+    PARE_TRY(tape_emit(tape, step, run_relu_of_sum, NULL, plan,
+                       (const uint32_t[]){plan->kept.buffer, halves[0].buffer, halves[1].buffer, dx.buffer}, 4, error));
+    return tape_contribute(tape, step->inputs[0], &dx, error);
+}
+
 static pare_status unary_backward(pare_tape *tape, tape_step *step, pare_error *error) {
     unary_plan *plan = step->plan;
-    tape_place dy, dx;
-    if (step->absorbed) {
+    tape_place dy, dx, halves[2];
+    if (step->absorbed != TAPE_ABSORBED && plan->function.function == PARE_FN_RELU &&
+        tape_gradient_halves(tape, step->outputs[0], plan->kept.layout, halves)) {
+        return relu_of_sum(tape, step, halves, error);
+    }
+    if (step->absorbed == TAPE_ABSORBED) {
         PARE_TRY(tape_gradient(tape, step->outputs[0], &dy, error));
         return tape_contribute(tape, step->inputs[0], &dy, error);
     }

@@ -35,7 +35,7 @@ static void constants(gradient_net *g, const char *op, double low, double high) 
     gradient_output(g, NET(&g->n, op, "", net_random(&g->n, 4, (int64_t[]){1, channels, 3, 4}, low, high), a));
 }
 
-/* One number is a part of the formula, and not trained; a scalar that is computed is. */
+/* One number is a part of the formula, and not trained, but for PRelu's slope; a scalar that is computed is. */
 static void scalars(gradient_net *g, const char *op, double low, double high) {
     pare_value *a = gradient_blocked(g, 5, 3, 4, low, high), *one = gradient_plain(g, 0, NULL, low, high);
     gradient_output(g, NET(&g->n, op, "", a, net_random(&g->n, 0, NULL, low, high)));
@@ -80,12 +80,12 @@ static void long_rows(gradient_net *g, const char *op, double low, double high) 
     static void name##_long(gradient_net *g) {                                                                         \
         long_rows(g, op, low, high);                                                                                   \
     }
-#define LINES(name, op_name)                                                                                           \
+#define LINES(name, op_name, trained)                                                                                  \
     {.op = op_name, .what = "blocked", .build = name##_blocked, .parameters = 4},                                      \
         {.op = op_name, .what = "blocked and row-major", .build = name##_mixed, .parameters = 8},                      \
         {.op = op_name, .what = "broadcast both ways", .build = name##_both_ways, .parameters = 8},                    \
         {.op = op_name, .what = "constants", .build = name##_constants, .parameters = 5},                              \
-        {.op = op_name, .what = "one number", .build = name##_scalars, .parameters = 4},                               \
+        {.op = op_name, .what = "one number", .build = name##_scalars, .parameters = trained},                         \
         {.op = op_name, .what = "one tensor twice", .build = name##_twice, .parameters = 2}, {                         \
         .op = op_name, .what = "long rows", .build = name##_long, .parameters = 6                                      \
     }
@@ -160,16 +160,16 @@ MANY(sum, "Sum")
 MANY(mean, "Mean")
 
 static const gradient_case cases[] = {
-    LINES(add, "Add"),
-    LINES(sub, "Sub"),
-    LINES(mul, "Mul"),
-    LINES(div, "Div"),
-    LINES(power, "Pow"),
-    LINES(prelu, "PRelu"),
-    LINES(smaller, "Min"),
-    LINES(larger, "Max"),
-    LINES(sum, "Sum"),
-    LINES(mean, "Mean"),
+    LINES(add, "Add", 4),
+    LINES(sub, "Sub", 4),
+    LINES(mul, "Mul", 4),
+    LINES(div, "Div", 4),
+    LINES(power, "Pow", 4),
+    LINES(prelu, "PRelu", 5),
+    LINES(smaller, "Min", 4),
+    LINES(larger, "Max", 4),
+    LINES(sum, "Sum", 4),
+    LINES(mean, "Mean", 4),
     {.op = "Pow", .what = "constant exponents", .build = powers, .parameters = 2},
     {.op = "Pow", .what = "integers as exponents", .build = integer_exponents, .parameters = 2},
     MANY_LINES(smaller, "Min"),

@@ -251,8 +251,9 @@ static double compare_gradients(const gradient_case *test, gradient_net *g, cons
         largest = fmax(largest, all[i].largest);
     }
     for (uint32_t i = 0; i < count; i++) {
-        /* A gradient that cancels (a bias in front of a normalization) leaves only rounding of its terms. */
-        double scale = all[i].largest > 1e-6 * largest ? all[i].largest : 0.1 * largest;
+        /* Of a gradient that cancels (a bias in front of a normalization) only the rounding of its terms is left. */
+        bool cancels = all[i].largest <= 1e-6 * largest;
+        double scale = cancels ? 0.1 * largest : all[i].largest + 1e-3 * largest;
         double error = all[i].difference / (scale > 1e-6 ? scale : 1); /* the loss's weights are of that size */
         if (!(error <= GRADIENT_BOUND)) {
             char text[160];
@@ -278,20 +279,40 @@ static bool has_node(const pare_graph *graph, const char *op) {
 
 /* --- a case -------------------------------------------------------------------------------- */
 
-static void check_round(const gradient_case *test, int round, double *worst_value, double *worst_gradient) {
+static void build_case(const gradient_case *test, int round, gradient_net *g, recording *r) {
     static const int64_t batches[GRADIENT_ROUNDS] = {1, 2, 5};
-    gradient_net g = {.batch = batches[round], .round = round, .index_bound = 1};
-    recording r = {0};
     pare_error error = {0};
-    net_start(&g.n, 1 + (uint64_t)round);
-    g.n.graph->opset = 20;
-    test->build(&g);
-    r.graph = g.n.graph;
-    assert_ok(pare_graph_infer(r.graph, &error), &error);
-    assert_ok(pare_graph_check(r.graph, &error), &error);
-    assert_true(r.graph->output_count > 0 && r.graph->output_count <= MOST_OUTPUTS);
-    assert_true(has_node(r.graph, test->op));
-    assert_ok(record_all(test, &g, &r, &error), &error);
+    *g = (gradient_net){.batch = batches[round], .round = round, .index_bound = 1};
+    net_start(&g->n, 1 + (uint64_t)round);
+    g->n.graph->opset = 20;
+    test->build(g);
+    *r = (recording){.graph = g->n.graph};
+    assert_ok(pare_graph_infer(r->graph, &error), &error);
+    assert_ok(pare_graph_check(r->graph, &error), &error);
+    assert_true(r->graph->output_count > 0 && r->graph->output_count <= MOST_OUTPUTS);
+    assert_true(has_node(r->graph, test->op));
+    pare_status status = record_all(test, g, r, &error);
+    if (status == PARE_UNSUPPORTED && strstr(error.message, "expected a build with oneDNN") != NULL) {
+        free_recording(r);
+        pare_graph_free(r->graph);
+        skip();
+    }
+    assert_ok(status, &error);
+}
+
+static void look(const gradient_case *test, gradient_net *g, const recording *r, double_network *oracle) {
+    gradient_run run = {.g = g, .tape = r->tape, .oracle = oracle, .outputs = r->graph->output_count};
+    for (size_t i = 0; i < run.outputs; i++) {
+        run.found[i] = r->losses[i].found;
+    }
+    test->look(&run);
+    double_run(oracle); /* it may have a mask now */
+}
+
+static void check_round(const gradient_case *test, int round, double *worst_value, double *worst_gradient) {
+    gradient_net g;
+    recording r;
+    build_case(test, round, &g, &r);
     double_network *oracle = double_create(r.graph, g.batch, test->freeze_batch_norm || test->freeze != NULL);
     for (size_t i = 0; i < r.graph->input_count; i++) {
         fill_input(&g, &r, oracle, r.graph->inputs[i]);
@@ -299,12 +320,7 @@ static void check_round(const gradient_case *test, int round, double *worst_valu
     run_twice(&r);
     double_run(oracle);
     if (test->look != NULL) {
-        gradient_run run = {.g = &g, .oracle = oracle, .outputs = r.graph->output_count};
-        for (size_t i = 0; i < run.outputs; i++) {
-            run.found[i] = r.losses[i].found;
-        }
-        test->look(&run);
-        double_run(oracle);
+        look(test, &g, &r, oracle);
     }
     *worst_value = fmax(*worst_value, compare_values(test, &r, oracle));
     *worst_gradient = fmax(*worst_gradient, compare_gradients(test, &g, &r, oracle));

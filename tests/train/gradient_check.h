@@ -5,10 +5,11 @@
  * sum(outputs × fixed random weights), and every trained constant's gradient is
  * compared with (L(w + h) - L(w - h)) / 2h of the oracle (double_ops.h):
  *
- *     max |g - g_fd| / max |g_fd| <= 1e-3
+ *     max |g - g_fd| / (max |g_fd| + 1e-3 × the largest |g_fd| of all constants) <= 1e-3
  *
- * (where the gradient cancels to zero, |g| is at most 1e-4 of the largest over all parameters). The outputs themselves
- * must agree, too, and two runs must give the same bytes.
+ * where the second term allows for what rounding leaves of a gradient whose terms
+ * nearly cancel; one that cancels wholly must be below 1e-4 of the largest. The
+ * outputs themselves must agree, too, and two runs must give the same bytes.
  *
  *     static void leaky(gradient_net *g) {
  *         pare_value *x = gradient_blocked(g, 5, 4, 4, -1, 1);
@@ -24,6 +25,7 @@
 
 #include "double_ops.h"
 #include "net_builder.h"
+#include "pare/op.h"
 
 #define GRADIENT_ROUNDS 3
 
@@ -43,9 +45,10 @@ pare_value *gradient_blocked(gradient_net *g, int64_t channels, int64_t height, 
 /* One of the network's outputs. */
 void gradient_output(gradient_net *g, pare_value *y);
 
-/* What a run left, for cases that look further. */
+/* What two runs left, for cases that look further. */
 typedef struct gradient_run {
     gradient_net *g;
+    pare_tape *tape;        /* train/tape_internal.h */
     double_network *oracle; /* evaluated */
     size_t outputs;
     const float *found[8]; /* the graph's outputs */

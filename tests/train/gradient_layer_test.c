@@ -34,7 +34,7 @@ static void narrow(gradient_net *g) {
 }
 
 static void computed(gradient_net *g) {
-    int64_t width = gradient_pick(g, 2, 6);
+    int64_t width = gradient_pick(g, 4, 8);
     pare_value *x = gradient_plain(g, 2, DIMS(-1, width), -2, 2);
     gradient_output(g, NET(&g->n, "LayerNormalization", "", x, gradient_plain(g, 1, &width, 0.5, 1.5),
                            gradient_plain(g, 1, &width, -1, 1)));

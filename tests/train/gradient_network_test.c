@@ -132,6 +132,17 @@ static void frozen(gradient_net *g) {
     gradient_output(g, x);
 }
 
+/* More elements than one thread takes. */
+static void large(gradient_net *g) {
+    int64_t width = 60 / g->batch;
+    pare_value *x = gradient_blocked(g, 9, 45, width, -1, 1);
+    pare_value *y = NET(&g->n, "Mul", "", NET(&g->n, "Mish", "", x), NET(&g->n, "Relu", "", x));
+    y = NET(&g->n, "Add", "", NET(&g->n, "Tanh", "", y), x);
+    y = NET(&g->n, "Mul", "", NET(&g->n, "Pad", "", y, net_ints(&g->n, 8, (int64_t[]){0, 0, 0, 1, 0, 0, 2, 0})),
+            net_random(&g->n, 3, (int64_t[]){9, 1, width + 1}, -1, 1));
+    gradient_output(g, NET(&g->n, "AveragePool", "kernel_shape:I=5,5 strides:I=5,5", y));
+}
+
 /* --- dropout --------------------------------------------------------------------- */
 
 /* x, then its dropout as another output: the mask is what one was multiplied by. */
@@ -180,6 +191,7 @@ static const gradient_case cases[] = {
     {.op = "Reshape", .what = "views of views", .build = views, .parameters = 3},
     {.op = "Mul", .what = "beside what is not trained", .build = beside_the_trained, .parameters = 2},
     {.op = "Not", .what = "a mask", .build = masked, .parameters = 2},
+    {.op = "Mul", .what = "more than one thread's share", .build = large, .parameters = 3},
     {.op = "Conv", .what = "frozen by name", .build = frozen, .freeze = "late.*", .parameters = 2},
     {.op = "Dropout", .what = "a ratio of 0.3", .build = dropout, .look = find_mask, .parameters = 2},
     {.op = "Dropout", .what = "a ratio of 0", .build = dropout_of_nothing, .parameters = 2},

@@ -1,6 +1,11 @@
 /* Batch normalization by the batch's statistics and by the running ones. */
 #include "gradient_check.h"
 
+#include <math.h>
+
+#include "test.h"
+#include "train/tape_internal.h"
+
 /* As many samples as the statistics need, at batch 1, too. */
 static pare_value *front(gradient_net *g) {
     return gradient_blocked(g, gradient_pick(g, 3, 19), 4, 5, -1, 1);
@@ -49,6 +54,38 @@ static void depth(gradient_net *g) {
     gradient_output(g, NET(&g->n, "Relu", "", net_batchnorm(&g->n, x)));
 }
 
+static double state_of(const gradient_run *run, uint32_t state, size_t c) {
+    return (double)run->tape->running[run->tape->states[state].offset + c];
+}
+
+/* Two runs of one batch: running = m² × before + (1 - m²) × the batch's, whose variance is that of a sample. */
+static void running_statistics(const gradient_run *run) {
+    const pare_node *node = run->g->n.graph->outputs[0]->producer;
+    const double_tensor *x = double_find(run->oracle, node->inputs[0]);
+    double keep = (double)pare_node_float(node, "momentum", 0.9F), kept = keep * keep;
+    size_t channels = (size_t)x->shape.dims[1], plane = double_extent(&x->shape, 2, x->shape.rank);
+    size_t total = x->count / channels;
+    assert_int_equal(run->tape->state_count, 2);
+    for (size_t c = 0; c < channels; c++) {
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < total; i++) {
+            mean += x->data[(i / plane * channels + c) * plane + i % plane] / (double)total;
+        }
+        for (size_t i = 0; i < total; i++) {
+            double d = x->data[(i / plane * channels + c) * plane + i % plane] - mean;
+            variance += d * d / (double)(total - 1);
+        }
+        double old_mean = double_find(run->oracle, node->inputs[3])->data[c];
+        double old_variance = double_find(run->oracle, node->inputs[4])->data[c];
+        assert_true(fabs(state_of(run, 0, c) - kept * old_mean - (1 - kept) * mean) < 1e-6);
+        assert_true(fabs(state_of(run, 1, c) - kept * old_variance - (1 - kept) * variance) < 1e-6);
+    }
+}
+
+static void no_states(const gradient_run *run) {
+    assert_int_equal(run->tape->state_count, 0);
+}
+
 /* conv, norm, relu, conv, norm, add, relu */
 static void block(gradient_net *g) {
     pare_value *x = front(g);
@@ -57,18 +94,30 @@ static void block(gradient_net *g) {
     gradient_output(g, NET(&g->n, "Relu", "", NET(&g->n, "Add", "", x, y)));
 }
 
-#define LINE(name, count, frozen_statistics)                                                                           \
+#define LINE(name, count, frozen_statistics, looks)                                                                    \
     {                                                                                                                  \
         .op = "BatchNormalization", .what = frozen_statistics ? #name ", running statistics" : #name, .build = name,   \
-        .parameters = count, .freeze_batch_norm = frozen_statistics                                                    \
+        .parameters = count, .freeze_batch_norm = frozen_statistics, .look = looks                                     \
     }
 static const gradient_case cases[] = {
-    LINE(alone, 4, false),   LINE(with_relu, 4, false), LINE(with_relu_and_other, 4, false),
-    LINE(epsilon, 4, false), LINE(plain, 4, false),     LINE(one_axis, 4, false),
-    LINE(no_axis, 4, false), LINE(depth, 4, false),     LINE(block, 10, false),
-    LINE(alone, 4, true),    LINE(with_relu, 4, true),  LINE(with_relu_and_other, 4, true),
-    LINE(epsilon, 4, true),  LINE(plain, 4, true),      LINE(one_axis, 4, true),
-    LINE(no_axis, 4, true),  LINE(depth, 4, true),      LINE(block, 10, true),
+    LINE(alone, 4, false, running_statistics),
+    LINE(with_relu, 4, false, NULL),
+    LINE(with_relu_and_other, 4, false, NULL),
+    LINE(epsilon, 4, false, running_statistics),
+    LINE(plain, 4, false, NULL),
+    LINE(one_axis, 4, false, running_statistics),
+    LINE(no_axis, 4, false, running_statistics),
+    LINE(depth, 4, false, NULL),
+    LINE(block, 10, false, NULL),
+    LINE(alone, 4, true, no_states),
+    LINE(with_relu, 4, true, no_states),
+    LINE(with_relu_and_other, 4, true, no_states),
+    LINE(epsilon, 4, true, no_states),
+    LINE(plain, 4, true, no_states),
+    LINE(one_axis, 4, true, no_states),
+    LINE(no_axis, 4, true, no_states),
+    LINE(depth, 4, true, no_states),
+    LINE(block, 10, true, no_states),
 };
 
 GRADIENT_MAIN(cases)

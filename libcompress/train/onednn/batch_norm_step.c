@@ -110,7 +110,7 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
         return pare_fail_memory(error, sizeof *plan);
     }
     step->plan = plan;
-    plan->fused = tape_absorb_relu(tape, step->outputs[0]);
+    plan->fused = tape_absorb_relu(tape, step->outputs[0], true);
     PARE_TRY(tape_value(tape, step->inputs[BN_X], &plan->x, error));
     dnnl_memory_desc_t desc = tape_onednn_desc(&plan->x, shape);
     dnnl_batch_normalization_desc_t op;
