@@ -36,7 +36,7 @@ static int first_sibling(int cpu) {
     return first;
 }
 
-int32_t pare_cpu_cores(void) {
+int32_t pare_default_threads(void) {
     cpu_set_t allowed;
     cpu_set_t cores;
     CPU_ZERO(&cores);

@@ -8,8 +8,6 @@
 
 /* The best instruction set of Pare's kernels that this CPU has. */
 pare_isa pare_cpu_isa(void);
-/* Physical cores among the processors that this process may run on, 1 to 64. */
-int32_t pare_cpu_cores(void);
 
 /* Starts the threads of OpenMP that the calling thread will use. libgomp ends the
  * process where it cannot; here that is PARE_LIMIT. Free once they run. */

@@ -62,7 +62,7 @@ static void set_plan(pare_plan *plan, pare_model *model, const pare_session_opti
     pare_isa best = pare_cpu_isa();
     plan->model = model;
     plan->batch = options->batch == 0 ? 1 : options->batch;
-    plan->threads = options->threads == 0 ? pare_cpu_cores() : options->threads;
+    plan->threads = options->threads == 0 ? pare_default_threads() : options->threads;
     plan->reference = options->reference != 0;
     plan->isa = options->isa == PARE_ISA_BEST || options->isa > best ? best : options->isa;
     plan->arena_limit = options->arena_limit == 0 ? DEFAULT_ARENA_LIMIT : options->arena_limit;

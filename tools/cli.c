@@ -155,8 +155,12 @@ static pare_status parse_option(const cli_tool *tool, int argc, char **argv, int
 }
 
 static pare_status parse(const cli_tool *tool, int argc, char **argv, cli_list *arguments, pare_error *error) {
-    bool seen[64] = {false};
+    bool seen[CLI_OPTIONS_MAX] = {false};
     bool only_arguments = false;
+    if (tool->option_count > CLI_OPTIONS_MAX) {
+        return pare_fail(error, PARE_INTERNAL, "expected at most %d options, found %zu", CLI_OPTIONS_MAX,
+                         tool->option_count);
+    }
     for (int i = 1; i < argc; i++) {
         if (!only_arguments && strcmp(argv[i], "--") == 0) {
             only_arguments = true;
@@ -196,28 +200,44 @@ static bool spec_names(const char *spec, const char *path) {
     return false;
 }
 
-/* What the user hands in is never written over, by whichever option. */
-static pare_status check_targets(const cli_list *arguments, pare_error *error) {
-    const char *const targets[] = {common.output, common.json};
-    for (size_t t = 0; t < 2; t++) {
-        const char *path = targets[t];
-        if (path == NULL || (t == 1 && strcmp(path, "-") == 0)) {
+static bool is_taken(const char *output, const char *const *inputs, size_t input_count, const char *const *specs,
+                     size_t spec_count) {
+    for (size_t i = 0; i < input_count; i++) {
+        if (inputs[i] != NULL && (strcmp(inputs[i], output) == 0 || pare_file_same(inputs[i], output))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < spec_count; i++) {
+        if (spec_names(specs[i], output)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+pare_status cli_check_outputs(const char *const *outputs, size_t output_count, const char *const *inputs,
+                              size_t input_count, const char *const *specs, size_t spec_count, pare_error *error) {
+    for (size_t o = 0; o < output_count; o++) {
+        if (outputs[o] == NULL) {
             continue;
         }
-        bool taken = spec_names(common.data, path) || spec_names(common.calib, path) ||
-                     (common.preprocess != NULL && pare_file_same(common.preprocess, path));
-        for (size_t i = 0; i < arguments->count; i++) {
-            taken = taken || pare_file_same(arguments->items[i], path);
+        if (is_taken(outputs[o], inputs, input_count, specs, spec_count)) {
+            return pare_fail(error, PARE_USAGE, "the output %s is the input: choose another name", outputs[o]);
         }
-        if (taken) {
-            return pare_fail(error, PARE_USAGE, "the output %s is the input: choose another name", path);
+        if (is_taken(outputs[o], outputs, o, NULL, 0)) {
+            return pare_fail(error, PARE_USAGE, "two outputs name the same file %s", outputs[o]);
         }
-    }
-    if (common.output != NULL && common.json != NULL &&
-        (strcmp(common.output, common.json) == 0 || pare_file_same(common.output, common.json))) {
-        return pare_fail(error, PARE_USAGE, "--output and --json name the same file %s", common.json);
     }
     return PARE_OK;
+}
+
+/* What the user hands in is never written over, by whichever option. */
+static pare_status check_targets(const cli_list *arguments, pare_error *error) {
+    const char *inputs[CLI_LIST_MAX + 1] = {common.preprocess}, *const specs[] = {common.data, common.calib};
+    const char *json = common.json != NULL && strcmp(common.json, "-") != 0 ? common.json : NULL;
+    const char *const outputs[] = {common.output, json};
+    memcpy(inputs + 1, arguments->items, arguments->count * sizeof arguments->items[0]);
+    return cli_check_outputs(outputs, 2, inputs, arguments->count + 1, specs, 2, error);
 }
 
 /* A stream that the caller closed must not become the number of a file that is

@@ -86,6 +86,7 @@ extern const char *const cli_instruction_sets[];
 #define CLI_VERBOSE                                                                                                    \
     { "verbose", 'v', CLI_FLAG, &common.verbose, NULL, "print more", 0, 0, NULL }
 
+#define CLI_OPTIONS_MAX 128
 typedef struct cli_tool {
     const char *name;    /* "pare-eval" */
     const char *summary; /* one line */
@@ -104,7 +105,7 @@ typedef struct cli_tool {
     "  cifar10:FILE[,FILE...]       CIFAR-10 binary batches, plain or .gz\n"                                           \
     "  npy:X.npy[,Y.npy]            inputs and targets, sample axis first\n"                                           \
     "  images:DIR[?labels=FILE]     DIR/<class>/*.jpg|png, or DIR/*.jpg|png with labels\n"                             \
-    "  csv:FILE?target=COLUMN       numeric columns, header row\n"                                                     \
+    "  csv:FILE?target=COLUMN       numeric columns, header row; ?class=COLUMN for labels\n"                           \
     "  a part of it: SPEC#0:1000 (from:to), SPEC#train, SPEC#val\n"
 
 /* For programs that compute for long, called first: threads that wait for each other sleep after some 50 µs, in place
@@ -113,6 +114,11 @@ typedef struct cli_tool {
 void cli_calm_threads(char **argv);
 /* Parses, runs, prints the error as "pare-eval: ..." and returns the exit code. */
 int cli_main(const cli_tool *tool, int argc, char **argv);
+
+/* PARE_USAGE where a run would write over what it reads (`inputs`: files; `specs`: data sets, each of whose files
+ * counts) or two outputs into one file. NULL is none. */
+pare_status cli_check_outputs(const char *const *outputs, size_t output_count, const char *const *inputs,
+                              size_t input_count, const char *const *specs, size_t spec_count, pare_error *error);
 
 /* True after SIGINT or SIGTERM. */
 bool cli_interrupted(void);

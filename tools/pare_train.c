@@ -2,7 +2,7 @@
 #include "train_cli.h"
 
 static pare_status run(const cli_list *arguments, pare_error *error) {
-    return train_run(arguments->items[0], NULL, PARE_OK, error);
+    return train_run(arguments->items[0], NULL, NULL, PARE_OK, error);
 }
 
 int main(int argc, char **argv) {

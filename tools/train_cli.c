@@ -21,9 +21,7 @@ train_cli train = {.lr = -1,
                    .momentum = 0.9,
                    .gamma = 0.1,
                    .epochs = 10,
-                   .weight_bits = 8,
-                   .activation_bits = 8,
-                   .first_last_bits = 8,
+                   .pairs = -1, /* not given, as bits of 0 */
                    .schedule = PARE_SCHEDULE_COSINE};
 const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
 const char *const train_schedules[] = {"constant", "step", "cosine", "one-cycle", NULL};
@@ -31,6 +29,7 @@ const char *const train_pair_rules[] = {"nudge", "7bit", "free", NULL}; /* in th
 const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "huber", "bce", NULL};
 
 #define DEFAULT_BATCH 128
+#define DEFAULT_BITS 8
 
 /* --- options -------------------------------------------------------------------------- */
 
@@ -69,12 +68,12 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
         .ema = train.ema,
         .epochs = (uint64_t)train.epochs,
         .max_steps = (uint64_t)train.max_steps,
-        .batch = common.batch > 0 ? (size_t)common.batch : DEFAULT_BATCH,
         .seed = (uint64_t)common.seed,
         .threads = (int32_t)common.threads,
         .patience = (uint64_t)train.patience,
         .freeze = train.freeze.items,
         .freeze_count = train.freeze.count,
+        .allow_empty_classes = train.allow_empty_classes,
         .freeze_batch_norm = train.freeze_batch_norm,
         .checkpoint = train.checkpoint,
         .checkpoint_steps = (uint64_t)train.checkpoint_steps,
@@ -88,6 +87,7 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
 
 typedef struct train_data {
     pare_dataset *train, *validation, *calibration;
+    size_t *kept, kept_count; /* of --data to train on; NULL: all */
     pare_quant_aware_options quant_aware;
     float *class_weights;
 } train_data;
@@ -96,65 +96,88 @@ static void close_data(train_data *data) {
     pare_dataset_close(data->train);
     pare_dataset_close(data->validation);
     pare_dataset_close(data->calibration);
+    pare_free(data->kept);
     pare_free(data->class_weights);
 }
 
 /* A part of --data becomes the validation set. */
 static pare_status take_part(train_data *data, int64_t fold, pare_error *error) {
-    size_t *first = NULL, *second = NULL, first_count = 0, second_count = 0;
+    size_t *second = NULL, second_count = 0;
     int64_t *classes = NULL;
     PARE_TRY(open_dataset(common.data, "data", &data->validation, error));
     PARE_TRY(pare_dataset_classes(data->train, &classes, error));
     size_t count = pare_dataset_count(data->train);
     uint64_t seed = (uint64_t)common.seed;
-    pare_status status = fold >= 0 ? pare_split_fold(count, classes, (size_t)train.folds, (size_t)fold, seed, &first,
-                                                     &first_count, &second, &second_count, error)
-                                   : pare_split_fraction(count, classes, train.val_fraction, seed, &first, &first_count,
-                                                         &second, &second_count, error);
+    pare_status status = fold >= 0 ? pare_split_fold(count, classes, (size_t)train.folds, (size_t)fold, seed,
+                                                     &data->kept, &data->kept_count, &second, &second_count, error)
+                                   : pare_split_fraction(count, classes, train.val_fraction, seed, &data->kept,
+                                                         &data->kept_count, &second, &second_count, error);
     if (status == PARE_OK) {
-        status = pare_dataset_select(data->train, first, first_count, error);
+        status = pare_dataset_select(data->train, data->kept, data->kept_count, error);
     }
     if (status == PARE_OK) {
         status = pare_dataset_select(data->validation, second, second_count, error);
     }
-    pare_free(first);
     pare_free(second);
     pare_free(classes);
     return status;
 }
 
+/* The samples to train on once more, at most so many of them: what validates stays out of everything. */
+static pare_status open_some(const train_data *data, size_t most, pare_dataset **some, pare_error *error) {
+    PARE_TRY(open_dataset(common.data, "data", some, error));
+    if (data->kept != NULL) {
+        PARE_TRY(pare_dataset_select(*some, data->kept, data->kept_count, error));
+    }
+    return pare_dataset_limit(*some, most, true, (uint64_t)common.seed, error);
+}
+
 #define CALIBRATION_SAMPLES 512
 
+static int32_t bits_or_default(int64_t bits) {
+    return bits > 0 ? (int32_t)bits : DEFAULT_BITS;
+}
+
 static pare_status open_calibration(train_data *data, pare_train_options *options, pare_error *error) {
-    data->quant_aware = (pare_quant_aware_options){.weight_bits = (int32_t)train.weight_bits,
-                                                   .activation_bits = (int32_t)train.activation_bits,
-                                                   .first_last_bits = (int32_t)train.first_last_bits,
-                                                   .exclude = train.quant_exclude.items,
-                                                   .exclude_count = train.quant_exclude.count,
-                                                   .pairs = (pare_pair_rule)train.pairs};
-    const char *spec = common.calib != NULL ? common.calib : common.data;
-    PARE_TRY(pare_dataset_open(spec, &data->calibration, error));
-    if (common.calib == NULL && pare_dataset_count(data->calibration) > CALIBRATION_SAMPLES) {
-        PARE_TRY(pare_dataset_limit(data->calibration, CALIBRATION_SAMPLES, true, (uint64_t)common.seed, error));
-    }
+    data->quant_aware =
+        (pare_quant_aware_options){.weight_bits = bits_or_default(train.weight_bits),
+                                   .activation_bits = bits_or_default(train.activation_bits),
+                                   .first_last_bits = bits_or_default(train.first_last_bits),
+                                   .exclude = train.quant_exclude.items,
+                                   .exclude_count = train.quant_exclude.count,
+                                   .pairs = train.pairs < 0 ? PARE_PAIRS_NUDGE : (pare_pair_rule)train.pairs};
+    PARE_TRY(common.calib != NULL ? pare_dataset_open(common.calib, &data->calibration, error)
+                                  : open_some(data, CALIBRATION_SAMPLES, &data->calibration, error));
     options->quant_aware = &data->quant_aware;
     options->calibration = data->calibration;
     return PARE_OK;
 }
 
-static pare_status open_data(train_data *data, int64_t fold, const pare_preprocess *preprocess,
-                             pare_train_options *options, pare_error *error) {
+/* Numbers that the network says of a sample, for each of its labels. */
+static size_t class_count(const pare_graph *graph, const pare_dataset *data) {
+    pare_shape shape;
+    size_t count = 0, labels = pare_dataset_info(data).target_count;
+    bool good = graph->output_count > 0 && pare_shape_bind(&graph->outputs[0]->shape, 1, &shape) &&
+                pare_shape_elements(&shape, &count);
+    return good && labels > 0 ? count / labels : 0;
+}
+
+static pare_status open_data(train_data *data, int64_t fold, const model_file *file, pare_train_options *options,
+                             pare_error *error) {
     PARE_TRY(open_dataset(common.data, "data", &data->train, error));
     if (fold >= 0 || train.val_fraction > 0) {
         PARE_TRY(take_part(data, fold, error));
     } else if (train.val != NULL) {
         PARE_TRY(pare_dataset_open(train.val, &data->validation, error));
     }
+    size_t samples = pare_dataset_count(data->train);
+    options->batch = common.batch > 0 ? (size_t)common.batch : samples < DEFAULT_BATCH ? samples : DEFAULT_BATCH;
     if (train.quant_aware) {
         PARE_TRY(open_calibration(data, options, error));
     }
     if (train.class_weights != NULL) {
-        PARE_TRY(parse_class_weights(train.class_weights, data->train, preprocess->label_offset, &data->class_weights,
+        PARE_TRY(parse_class_weights(train.class_weights, data->train, file->preprocess.label_offset,
+                                     class_count(file->graph, data->train), &data->class_weights,
                                      &options->loss.class_weight_count, error));
         options->loss.class_weights = data->class_weights;
     }
@@ -163,21 +186,63 @@ static pare_status open_data(train_data *data, int64_t fold, const pare_preproce
 
 /* --- the run -------------------------------------------------------------------------------- */
 
+static pare_status check_quantization(pare_error *error) {
+    bool given = train.weight_bits > 0 || train.activation_bits > 0 || train.first_last_bits > 0 ||
+                 train.quant_exclude.count > 0 || train.pairs >= 0 || common.calib != NULL;
+    return train.quant_aware || !given
+               ? PARE_OK
+               : pare_fail(error, PARE_USAGE,
+                           "--weight-bits, --activation-bits, --first-last-bits, --qat-exclude, --pairs and --calib "
+                           "belong to --qat, which is not given");
+}
+
 static pare_status check_usage(pare_error *error) {
     int sources = (train.val != NULL) + (train.val_fraction > 0) + (train.folds > 0);
     if (sources > 1) {
         return pare_fail(error, PARE_USAGE, "--val, --val-fraction and --folds exclude each other");
     }
-    if (train.folds > 0 &&
-        (common.output != NULL || train.checkpoint != NULL || train.resume != NULL || train.step_log != NULL)) {
+    if (train.folds > 0 && (common.output != NULL || train.checkpoint != NULL || train.resume != NULL ||
+                            train.log != NULL || train.html != NULL || train.step_log != NULL)) {
         return pare_fail(error, PARE_USAGE,
-                         "--folds measures; it takes no --output, --checkpoint, --resume or --step-log");
+                         "--folds measures: it takes no --output, --checkpoint, --resume, --log, --html or --step-log");
     }
     if (train.folds == 0 && common.output == NULL) {
         return pare_fail(error, PARE_USAGE, "option --output is needed (or --folds, to measure alone)");
     }
     if (train.patience > 0 && sources == 0) {
         return pare_fail(error, PARE_USAGE, "--patience needs --val or --val-fraction");
+    }
+    if (train.checkpoint_steps > 0 && train.checkpoint == NULL) {
+        return pare_fail(error, PARE_USAGE, "--checkpoint-steps needs --checkpoint FILE");
+    }
+    return check_quantization(error);
+}
+
+/* A folder that cannot be written is found now, not when all is done. */
+static pare_status check_writable(const char *path, pare_error *error) {
+    pare_output *output = NULL;
+    if (path == NULL) {
+        return PARE_OK;
+    }
+    PARE_TRY(pare_output_open(path, &output, error));
+    pare_output_discard(output);
+    return PARE_OK;
+}
+
+static pare_status check_files(const char *path, const pare_distill_options *distill, const char *teacher,
+                               pare_error *error) {
+    bool same = train.resume != NULL && train.checkpoint != NULL &&
+                (strcmp(train.resume, train.checkpoint) == 0 || pare_file_same(train.resume, train.checkpoint));
+    const char *json = common.json != NULL && strcmp(common.json, "-") != 0 ? common.json : NULL;
+    const char *const outputs[] = {common.output, json,       train.checkpoint,
+                                   train.log,     train.html, distill != NULL ? distill->cache : NULL,
+                                   train.step_log};
+    const size_t count = sizeof outputs / sizeof outputs[0];
+    const char *const inputs[] = {path, teacher, common.preprocess, same ? NULL : train.resume};
+    const char *const specs[] = {common.data, train.val, common.calib};
+    PARE_TRY(cli_check_outputs(outputs, count, inputs, 4, specs, 3, error));
+    for (size_t i = 0; is_first_rank() && i < count; i++) {
+        PARE_TRY(check_writable(outputs[i], error));
     }
     return PARE_OK;
 }
@@ -199,14 +264,21 @@ pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error)
     return PARE_OK;
 }
 
-static pare_status rebuild(model_file *file, train_data *data, pare_error *error) {
+#define REBUILD_SAMPLES 1024
+
+static pare_status rebuild(model_file *file, const train_data *data, pare_error *error) {
     size_t inserted = 0;
+    pare_dataset *some = NULL;
     pare_run_options run = {.threads = (int32_t)common.threads};
-    PARE_TRY(pare_rebuild_batchnorm(file->graph, data->train, &file->preprocess, &run, &inserted, error));
-    if (people_read_stdout()) {
+    pare_status status = open_some(data, REBUILD_SAMPLES, &some, error);
+    if (status == PARE_OK) {
+        status = pare_rebuild_batchnorm(file->graph, some, &file->preprocess, &run, &inserted, error);
+    }
+    pare_dataset_close(some);
+    if (status == PARE_OK && people_read_stdout()) {
         printf("batch normalization behind %zu convolutions\n", inserted);
     }
-    return PARE_OK;
+    return status;
 }
 
 /* By the first rank, and it must load again. */
@@ -225,7 +297,11 @@ static pare_status write_network(const pare_graph *graph, size_t *bytes, pare_er
 /* The training itself, its log and page. */
 static pare_status train_and_log(const char *path, model_file *file, train_data *data, pare_train_options *options,
                                  pare_train_result *result, pare_error *error) {
-    train_report report = {.log_path = train.log, .title = path, .resumed = train.resume != NULL};
+    train_report report = {.log_path = train.log,
+                           .title = path,
+                           .resumed = train.resume != NULL,
+                           .validated = data->validation != NULL,
+                           .classification = file->preprocess.task == PARE_TASK_CLASSIFICATION};
     options->report = train_report_step;
     options->report_context = &report;
     pare_status status = pare_train(file->graph, data->train, data->validation, options, result, error);
@@ -235,11 +311,10 @@ static pare_status train_and_log(const char *path, model_file *file, train_data 
         status = report.failed;
     }
     if (status == PARE_OK && train.html != NULL && is_first_rank()) {
-        status = train_report_page(&report, train.html, error);
+        status = train_report_page(&report, result->steps, train.html, error);
     }
     train_report_free(&report);
     return together ? pare_ranks_agree(status, error) : status; /* the first rank alone knows of its log */
-    return status;
 }
 
 /* Trains once, on the whole set or all but a fold. */
@@ -253,7 +328,7 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
         status = fill_options(&options, &file.preprocess, distill, error);
     }
     if (status == PARE_OK) {
-        status = open_data(&data, fold, &file.preprocess, &options, error);
+        status = open_data(&data, fold, &file, &options, error);
     }
     if (status == PARE_OK && train.rebuild_batch_norm) {
         status = rebuild(&file, &data, error);
@@ -280,11 +355,11 @@ static pare_status train_once(const char *path, const pare_distill_options *dist
 /* By the first rank. */
 static pare_status report_result(const char *path, const pare_train_result *r, size_t bytes, pare_error *error) {
     json_t *object =
-        json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:f,s:I,s:I,s:f,s:I}", "input", json_text(path), "output",
+        json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:I,s:I,s:f,s:I}", "input", json_text(path), "output",
                   json_text(common.output), "data", json_text(common.data), "steps", (json_int_t)r->steps, "epochs",
                   (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch + 1, "stopped_early",
-                  (int)r->stopped_early, "loss", r->loss, "parameters", (json_int_t)r->parameters, "step_bytes",
-                  (json_int_t)r->memory_bytes, "samples_per_second",
+                  (int)r->stopped_early, "loss", json_number(r->loss), "parameters", (json_int_t)r->parameters,
+                  "step_bytes", (json_int_t)r->memory_bytes, "samples_per_second",
                   r->seconds > 0 ? (double)r->samples / r->seconds : 0.0, "output_bytes", (json_int_t)bytes);
     bool good = object != NULL && (!r->validated || json_add_metrics(object, &r->metrics));
     if (good && people_read_stdout()) {
@@ -339,8 +414,6 @@ static const fold_metric fold_metrics[] = {
     {"r2", r2_of, false},
 };
 
-#define MOST_FOLDS 100
-
 /* Mean and (n - 1) deviation over the folds. */
 static bool put_fold_metric(json_t *object, const fold_metric *metric, const double *values, size_t count) {
     double mean = 0, squares = 0;
@@ -364,7 +437,7 @@ static bool put_fold_metric(json_t *object, const fold_metric *metric, const dou
 }
 
 static pare_status cross_validate(const char *path, const pare_distill_options *distill, pare_error *error) {
-    double values[sizeof fold_metrics / sizeof fold_metrics[0]][MOST_FOLDS];
+    double values[sizeof fold_metrics / sizeof fold_metrics[0]][TRAIN_MOST_FOLDS];
     bool classification = false;
     for (int64_t fold = 0; fold < train.folds; fold++) {
         pare_train_result result = {0};
@@ -398,17 +471,22 @@ static pare_status cross_validate(const char *path, const pare_distill_options *
     return write_json(object, error);
 }
 
-static pare_status check(const char *path, pare_status prepared, pare_error *error) {
+static pare_status check(const char *path, const pare_distill_options *distill, const char *teacher,
+                         pare_status prepared, pare_error *error) {
     PARE_TRY(prepared);
+    if (train.checkpoint == NULL) {
+        train.checkpoint = train.resume;
+    }
     PARE_TRY(check_usage(error));
-    return train.folds > 0 ? PARE_OK : check_output(common.output, &path, 1, error);
+    return check_files(path, distill, teacher, error);
 }
 
-static pare_status run(const char *path, const pare_distill_options *distill, pare_status prepared, pare_error *error) {
+static pare_status run(const char *path, const pare_distill_options *distill, const char *teacher, pare_status prepared,
+                       pare_error *error) {
     pare_train_result result = {0};
     size_t bytes = 0;
     PARE_TRY(pare_ranks_begin(error));
-    PARE_TRY(pare_ranks_agree(check(path, prepared, error), error));
+    PARE_TRY(pare_ranks_agree(check(path, distill, teacher, prepared, error), error));
     if (train.folds > 0) {
         return cross_validate(path, distill, error);
     }
@@ -418,8 +496,9 @@ static pare_status run(const char *path, const pare_distill_options *distill, pa
     return status;
 }
 
-pare_status train_run(const char *path, const pare_distill_options *distill, pare_status prepared, pare_error *error) {
-    pare_status status = run(path, distill, prepared, error);
+pare_status train_run(const char *path, const pare_distill_options *distill, const char *teacher, pare_status prepared,
+                      pare_error *error) {
+    pare_status status = run(path, distill, teacher, prepared, error);
     common.silent = status != PARE_OK && !pare_ranks_speaks();
     return status;
 }

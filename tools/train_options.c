@@ -1,5 +1,6 @@
 #include "train_options.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,33 +94,40 @@ pare_status parse_numbers(const char *option, const char *text, double *numbers,
     }
 }
 
-static pare_status balance(const int64_t *classes, size_t samples, int32_t label_offset, double *weights, size_t *count,
-                           pare_error *error) {
-    *count = 0;
+/* A class's share of the samples, inverted: of `count` classes that are equally frequent each weighs 1. Labels outside
+ * them and classes without samples are the trainer's to refuse; the latter weigh nothing. */
+static void balance(const int64_t *classes, size_t samples, int32_t label_offset, double *weights, size_t count) {
+    size_t present = 0, labelled = 0;
     for (size_t i = 0; i < samples; i++) {
-        int64_t class = classes[i] < 0 ? -1 : classes[i] + label_offset;
-        if (class >= MOST_CLASSES) {
-            return pare_fail(error, PARE_LIMIT, "expected at most %d classes, found %lld", MOST_CLASSES,
-                             (long long)class);
-        }
-        if (class >= 0) {
-            *count = (size_t) class >= *count ? (size_t) class + 1 : *count;
+        int64_t class = classes[i] < 0 || classes[i] > MOST_CLASSES ? -1 : classes[i] + label_offset;
+        if (class >= 0 && class < (int64_t)count) {
+            present += weights[class] == 0;
+            labelled++;
             weights[class] += 1;
         }
     }
-    for (size_t c = 0; c < *count; c++) {
-        if (weights[c] == 0) {
-            return pare_fail(error, PARE_USAGE,
-                             "option --class-weights balanced: expected samples of each class, found none of class %zu",
-                             c);
-        }
-        weights[c] = (double)samples / ((double)*count * weights[c]);
+    for (size_t c = 0; c < count; c++) {
+        weights[c] = weights[c] > 0 ? (double)labelled / ((double)present * weights[c]) : 0.0;
     }
-    return PARE_OK;
 }
 
-pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t label_offset, float **weights,
-                                size_t *count, pare_error *error) {
+static pare_status copy_weights(const double *numbers, size_t count, float *weights, pare_error *error) {
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!(numbers[i] >= 0 && numbers[i] <= (double)FLT_MAX)) {
+            return pare_fail(error, PARE_USAGE, "option --class-weights: expected weights of at least 0, found %g",
+                             numbers[i]);
+        }
+        weights[i] = (float)numbers[i];
+        most = numbers[i] > most ? numbers[i] : most;
+    }
+    return most > 0 || count == 0
+               ? PARE_OK
+               : pare_fail(error, PARE_USAGE, "option --class-weights: expected a weight above 0, found none");
+}
+
+pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t label_offset, size_t classes_of_network,
+                                float **weights, size_t *count, pare_error *error) {
     double *numbers = pare_alloc_zero(MOST_CLASSES, sizeof *numbers);
     int64_t *classes = NULL;
     pare_status status = numbers != NULL ? PARE_OK : pare_fail_memory(error, MOST_CLASSES * sizeof *numbers);
@@ -128,21 +136,23 @@ pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t la
         if (status == PARE_OK && classes == NULL) {
             status = pare_fail(error, PARE_USAGE, "option --class-weights balanced: expected class labels in --data");
         }
+        if (status == PARE_OK && classes_of_network > MOST_CLASSES) {
+            status =
+                pare_fail(error, PARE_LIMIT, "option --class-weights balanced: expected at most %d classes, found %zu",
+                          MOST_CLASSES, classes_of_network);
+        }
         if (status == PARE_OK) {
-            status = balance(classes, pare_dataset_count(data), label_offset, numbers, count, error);
+            *count = classes_of_network;
+            balance(classes, pare_dataset_count(data), label_offset, numbers, *count);
         }
     } else if (status == PARE_OK) {
         status = parse_numbers("class-weights", text, numbers, MOST_CLASSES, count, error);
     }
-    if (status == PARE_OK && (*weights = pare_alloc(*count * sizeof **weights)) == NULL) {
+    if (status == PARE_OK && (*weights = pare_alloc((*count + 1) * sizeof **weights)) == NULL) {
         status = pare_fail_memory(error, *count * sizeof **weights);
     }
-    for (size_t i = 0; status == PARE_OK && i < *count; i++) {
-        (*weights)[i] = (float)numbers[i];
-        if (!(numbers[i] >= 0)) {
-            status = pare_fail(error, PARE_USAGE, "option --class-weights: expected weights of at least 0, found %g",
-                               numbers[i]);
-        }
+    if (status == PARE_OK) {
+        status = copy_weights(numbers, *count, *weights, error);
     }
     pare_free(classes);
     pare_free(numbers);

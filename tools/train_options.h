@@ -9,9 +9,9 @@ pare_status parse_augment(const char *text, pare_augment *augment, pare_error *e
 /* "0.5,0.75" into at most `capacity` numbers. */
 pare_status parse_numbers(const char *option, const char *text, double *numbers, size_t capacity, size_t *count,
                           pare_error *error);
-/* Of "balanced": each class's share of the samples, inverted; else the list itself. *weights is freed with pare_free.
- * PARE_USAGE names a class without samples. */
-pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t label_offset, float **weights,
-                                size_t *count, pare_error *error);
+/* Of "balanced": each class's share of the samples, inverted, for as many classes as the network has; else the list
+ * itself. *weights is freed with pare_free. */
+pare_status parse_class_weights(const char *text, pare_dataset *data, int32_t label_offset, size_t classes_of_network,
+                                float **weights, size_t *count, pare_error *error);
 
 #endif

@@ -75,19 +75,18 @@ static const pare_train_metric class_metrics[] = {
 static const pare_train_metric value_metrics[] = {
     {"validation_mse", true}, {"validation_rmse", false}, {"validation_mae", false}, {"validation_r2", false}};
 
-static pare_status open_log(train_report *r, const pare_train_progress *p) {
-    r->classification = p->metrics != NULL && p->metrics->task == PARE_TASK_CLASSIFICATION;
-    size_t count = p->metrics == NULL  ? 0
+static pare_status open_log(train_report *r, uint64_t resumed_step, pare_error *error) {
+    size_t count = !r->validated       ? 0
                    : r->classification ? sizeof class_metrics / sizeof class_metrics[0]
                                        : sizeof value_metrics / sizeof value_metrics[0];
-    return pare_train_log_open(r->log_path, r->classification ? class_metrics : value_metrics, count,
-                               r->resumed ? r->first_step : 0, &r->log, &r->error);
+    return pare_train_log_open(r->log_path, r->classification ? class_metrics : value_metrics, count, resumed_step,
+                               &r->log, error);
 }
 
 static pare_status log_epoch(train_report *r, const pare_train_progress *p) {
     const pare_metrics *m = p->metrics;
     if (r->log == NULL) {
-        PARE_TRY(open_log(r, p));
+        PARE_TRY(open_log(r, r->resumed ? r->first_step : 0, &r->error));
     }
     pare_train_row row = {.epoch = p->epoch + 1,
                           .step = p->step,
@@ -129,8 +128,11 @@ bool train_report_step(void *context, const pare_train_progress *progress) {
     return r->failed == PARE_OK && !cli_interrupted();
 }
 
-pare_status train_report_page(const train_report *report, const char *path, pare_error *error) {
-    return report->log != NULL ? pare_train_html(report->log, report->title, path, error) : PARE_OK;
+pare_status train_report_page(train_report *report, uint64_t steps, const char *path, pare_error *error) {
+    if (report->log == NULL) { /* a run that had been finished: its rows are in the file */
+        PARE_TRY(open_log(report, steps, error));
+    }
+    return pare_train_html(report->log, report->title, path, error);
 }
 
 void train_report_free(train_report *report) {

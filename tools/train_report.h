@@ -7,11 +7,10 @@
 
 typedef struct train_report {
     const char *log_path, *title; /* --log (nullable); the page's title */
-    bool resumed;
+    bool resumed, validated, classification;
     pare_train_log *log; /* opened at the first epoch's end */
     uint64_t first_step; /* steps made before this process's first */
     bool started;
-    bool classification;
     pare_status failed; /* of the log */
     pare_error error;
 } train_report;
@@ -19,8 +18,8 @@ typedef struct train_report {
 /* pare_train_options.report, `context` being a train_report. False after an interrupt, or when the log failed. Only the
  * first rank logs and prints. */
 bool train_report_step(void *context, const pare_train_progress *progress);
-/* Writes --html where it was asked for. */
-pare_status train_report_page(const train_report *report, const char *path, pare_error *error);
+/* Writes --html after a run of `steps`. */
+pare_status train_report_page(train_report *report, uint64_t steps, const char *path, pare_error *error);
 void train_report_free(train_report *report);
 /* True in the process that writes files and reports: any but in a run over several. */
 bool is_first_rank(void);

@@ -1,6 +1,7 @@
 #include "pare/dataset.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "pare/checked.h"
 #include "pare/memory.h"
@@ -306,7 +307,31 @@ pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_
                                          : source->read)(source->state, source_index(dataset, index), sample, error);
 }
 
+/* Continues with the indices as u64, little-endian. */
+static void add_view(const pare_dataset *d, uint32_t *crc) {
+    for (size_t i = 0; i < d->count; i++) {
+        uint64_t index = source_index(d, i);
+        uint8_t bytes[8];
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            bytes[k] = (uint8_t)(index >> 8 * k);
+        }
+        *crc = (uint32_t)crc32_z(*crc, bytes, sizeof bytes);
+    }
+}
+
+static bool sees_everything(const pare_dataset *d) {
+    bool all = d->count == d->source.count;
+    for (size_t i = 0; all && i < d->count; i++) {
+        all = source_index(d, i) == i;
+    }
+    return all;
+}
+
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error) {
     *crc = 0;
-    return dataset->source.checksum(dataset->source.state, crc, error);
+    PARE_TRY(dataset->source.checksum(dataset->source.state, crc, error));
+    if (!sees_everything(dataset)) {
+        add_view(dataset, crc);
+    }
+    return PARE_OK;
 }

@@ -93,9 +93,10 @@ static pare_status copy_targets(pare_loader *l, batch_slot *slot, size_t number,
         memcpy(slot->values + number * targets, l->sample.values, targets * sizeof *slot->values);
     }
     for (size_t i = 0; l->info.target == PARE_TARGET_CLASS && i < targets; i++) {
-        if (!pare_add_i64(l->sample.classes[i], l->preprocess.label_offset, &slot->classes[number * targets + i])) {
-            return pare_fail(error, PARE_BAD_INPUT, "label %lld overflows with its offset",
-                             (long long)l->sample.classes[i]);
+        int64_t given = l->sample.classes[i], *class = &slot->classes[number * targets + i];
+        *class = given; /* a negative one is no label, whatever the offset */
+        if (given >= 0 && !pare_add_i64(given, l->preprocess.label_offset, class)) {
+            return pare_fail(error, PARE_BAD_INPUT, "label %lld overflows with its offset", (long long)given);
         }
     }
     return PARE_OK;

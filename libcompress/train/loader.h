@@ -28,7 +28,7 @@ typedef struct pare_loader_options {
 /* One batch; buffers belong to the loader and are valid until the next call. */
 typedef struct pare_batch {
     const void *inputs;           /* [batch, input] */
-    const int64_t *classes;       /* [batch × targets] of class targets after label_offset, or NULL */
+    const int64_t *classes;       /* [batch × targets] of class targets after label_offset (negative: none), or NULL */
     const int64_t *mixed_classes; /* mixup: as `classes`, of the sample mixed in; else NULL */
     const float *values;          /* [batch × targets] of value targets (mixed already), or NULL */
     size_t targets;

@@ -69,8 +69,36 @@ static pare_status run_move_back(void *context, void *const *pointers) {
     return PARE_OK;
 }
 
+static pare_status move_forward(pare_tape *tape, tape_step *step, pare_error *error);
+
+/* A movement that alone reads this one takes its elements where they come from. */
+static bool merge_into_reader(pare_tape *tape, const tape_step *step) {
+    const move_attrs *first = step->attrs;
+    tape_step *reader = tape_only_reader(tape, step->outputs[0]);
+    if (reader == NULL || reader->class->forward != move_forward) {
+        return false;
+    }
+    move_attrs *second = reader->attrs;
+    if (second->samples != first->samples) {
+        return false;
+    }
+    for (size_t i = 0; i < second->out; i++) {
+        int64_t from = second->map[i];
+        if (from >= 0) {
+            second->map[i] = first->map[from];
+            second->fill[i] = first->fill[from];
+        }
+    }
+    second->in = first->in;
+    reader->inputs[0] = step->inputs[0];
+    return true;
+}
+
 static pare_status move_forward(pare_tape *tape, tape_step *step, pare_error *error) {
     tape_place x, y;
+    if (merge_into_reader(tape, step)) {
+        return PARE_OK; /* its output is never made, and has no gradient */
+    }
     PARE_TRY(tape_value_as(tape, step->inputs[0], NULL, &x, error));
     PARE_TRY(tape_new_value(tape, step->outputs[0], NULL, &y, error));
     return tape_emit(tape, step, run_move, NULL, step->attrs, (const uint32_t[]){x.buffer, y.buffer}, 2, error);

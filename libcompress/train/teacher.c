@@ -2,6 +2,7 @@
  * whole set are computed once. */
 #include "train/teacher.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ struct pare_teacher {
     pare_session *session;
     pare_output_buffer outputs[MOST_HINTS + 1];
     size_t output_count;
-    bool probabilities; /* it ends in Softmax: logits up to a constant are their logarithms */
+    pare_loss_kind kind; /* of the student: whether logits are wanted of a teacher that ends in Softmax or Sigmoid */
+    bool softmax, sigmoid;
     uint32_t tensor;
     size_t rows, classes;
     teacher_hint_target hints[MOST_HINTS];
@@ -44,9 +46,13 @@ static pare_status check_options(const pare_distill_options *o, pare_error *erro
     if (!(o->alpha >= 0.0 && o->alpha <= 1.0)) {
         return pare_fail(error, PARE_USAGE, "expected an alpha from 0 to 1, found %g", o->alpha);
     }
-    if (o->hint_count > MOST_HINTS || (o->hint_count > 0 && o->teacher == NULL)) {
-        return pare_fail(error, PARE_USAGE, "expected at most %d hints, from a teacher that is an ONNX file, found %zu",
-                         MOST_HINTS, o->hint_count);
+    if (o->hint_count > MOST_HINTS) {
+        return pare_fail(error, PARE_USAGE, "expected at most %d hints, found %zu", MOST_HINTS, o->hint_count);
+    }
+    if (o->hint_count > 0 && o->teacher == NULL) {
+        return pare_fail(
+            error, PARE_USAGE,
+            "expected a teacher that is an ONNX file for hints, found a .pare file: it keeps no inner values");
     }
     if (o->hint_count > 0 && o->cache != NULL) {
         return pare_fail(error, PARE_USAGE, "a cache keeps the teacher's outputs, not the values that hints need");
@@ -54,13 +60,67 @@ static pare_status check_options(const pare_distill_options *o, pare_error *erro
     return PARE_OK;
 }
 
+static float number_of(const float *numbers, int32_t count, int32_t channel, float otherwise) {
+    float number = count == 0 ? otherwise : numbers[channel < count ? channel : 0];
+    return number == 0 ? otherwise : number;
+}
+
+/* The first thing in which two records make other inputs of the same sample, or NULL. `plain`: the samples have no
+ * channels to speak of. */
+static const char *difference(const pare_preprocess *a, const pare_preprocess *b, bool plain) {
+    bool color = a->color == b->color || plain;
+    bool layout = a->layout == b->layout || plain || (color && a->color == PARE_COLOR_GRAY),
+         scale = (a->scale == 0 ? 1 : a->scale) == (b->scale == 0 ? 1 : b->scale);
+    const int32_t counts[] = {a->mean_count, b->mean_count, a->std_count, b->std_count};
+    int32_t channels = 1;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        channels = counts[i] > channels ? counts[i] : channels;
+    }
+    for (int32_t c = 0; c < channels; c++) {
+        if (number_of(a->mean, a->mean_count, c, 0) != number_of(b->mean, b->mean_count, c, 0)) {
+            return "mean";
+        }
+        if (number_of(a->std, a->std_count, c, 1) != number_of(b->std, b->std_count, c, 1)) {
+            return "std";
+        }
+    }
+    return !layout                  ? "layout"
+           : !scale                 ? "scale"
+           : a->resize != b->resize ? "resize"
+           : a->crop != b->crop     ? "crop"
+           : !color                 ? "color"
+                                    : NULL;
+}
+
+static pare_status check_samples(const pare_distill_options *o, const pare_preprocess *student, pare_dataset *data,
+                                 pare_error *error) {
+    pare_sample_info info = pare_dataset_info(data);
+    bool plain = !info.image || info.shape.dims[2] == 1;
+    const char *what = o->teacher_preprocess != NULL ? difference(o->teacher_preprocess, student, plain) : NULL;
+    return what == NULL ? PARE_OK
+                        : pare_fail(error, PARE_USAGE,
+                                    "expected a teacher that takes the student's samples, found another \"%s\" in its "
+                                    "preprocessing: both see the same batches",
+                                    what);
+}
+
+pare_value *teacher_find_value(const pare_graph *graph, const char *name) {
+    pare_value *value = pare_graph_find_value(graph, name);
+    for (const pare_node *node = graph->first; value == NULL && node != NULL; node = node->next) {
+        value = node->output_count > 0 && strcmp(node->name, name) == 0 ? node->outputs[0] : NULL;
+    }
+    return value != NULL && value->data == NULL && !value->is_input ? value : NULL;
+}
+
 /* The inner values that hints name become outputs. */
 static pare_status add_hint_outputs(pare_teacher *t, const pare_distill_options *o, pare_error *error) {
     for (size_t i = 0; i < o->hint_count; i++) {
-        pare_value *value = pare_graph_find_value(t->graph, o->hints[i].teacher);
-        if (value == NULL || value->data != NULL || value->is_input) {
-            return pare_fail(error, PARE_USAGE, "expected a value \"%s\" in the teacher for a hint, found none",
-                             o->hints[i].teacher);
+        pare_value *value = teacher_find_value(t->graph, o->hints[i].teacher);
+        if (value == NULL) {
+            return pare_fail(
+                error, PARE_USAGE,
+                "hint %s=%s: expected the name of a node or of what it computes in the teacher, found \"%s\"",
+                o->hints[i].student, o->hints[i].teacher, o->hints[i].teacher);
         }
         size_t at = 0;
         while (at < t->graph->output_count && t->graph->outputs[at] != value) {
@@ -84,14 +144,31 @@ static pare_status lower(pare_teacher *t, const pare_distill_options *o, pare_er
     return pare_graph_lower(t->graph, &t->model, error);
 }
 
-static bool ends_in_softmax(const pare_model *model) {
-    for (uint32_t i = 0; i < model->node_count; i++) {
-        const pare_model_node *node = &model->nodes[i];
-        if (node->outputs[0] == model->outputs[0]) {
-            return node->opcode == PARE_OP_SOFTMAX && ((const pare_softmax_attrs *)node->attrs)->logarithm == 0;
+static const pare_activation *activation_of(const pare_model_node *node) {
+    switch (node->opcode) {
+    case PARE_OP_UNARY:
+        return &((const pare_unary_attrs *)node->attrs)->function;
+    case PARE_OP_CONV:
+        return &((const pare_conv_attrs *)node->attrs)->activation;
+    case PARE_OP_FULLY_CONNECTED:
+        return &((const pare_fully_connected_attrs *)node->attrs)->activation;
+    case PARE_OP_BINARY:
+        return &((const pare_binary_attrs *)node->attrs)->activation;
+    default:
+        return NULL;
+    }
+}
+
+/* What its last node says of its first output. */
+static void find_ending(pare_teacher *t) {
+    for (uint32_t i = 0; i < t->model->node_count; i++) {
+        const pare_model_node *node = &t->model->nodes[i];
+        if (node->outputs[0] == t->model->outputs[0]) {
+            const pare_activation *activation = activation_of(node);
+            t->softmax = node->opcode == PARE_OP_SOFTMAX && ((const pare_softmax_attrs *)node->attrs)->logarithm == 0;
+            t->sigmoid = activation != NULL && activation->function == PARE_FN_SIGMOID;
         }
     }
-    return false;
 }
 
 static pare_status check_input(const pare_teacher *t, const pare_shape *input, size_t batch, pare_error *error) {
@@ -130,6 +207,7 @@ pare_status teacher_create(const pare_distill_options *options, const pare_prepr
                            const pare_shape *input, size_t batch, int32_t threads, pare_teacher **teacher,
                            pare_error *error) {
     PARE_TRY(check_options(options, error));
+    PARE_TRY(check_samples(options, preprocess, data, error));
     pare_teacher *t = pare_alloc_zero(1, sizeof *t);
     if (t == NULL) {
         return pare_fail_memory(error, sizeof *t);
@@ -137,7 +215,7 @@ pare_status teacher_create(const pare_distill_options *options, const pare_prepr
     t->tensor = TAPE_NONE;
     pare_status status = lower(t, options, error);
     if (status == PARE_OK) {
-        t->probabilities = ends_in_softmax(t->model);
+        find_ending(t);
         status = open_session(t, input, batch, threads, error);
     }
     if (status == PARE_OK && options->cache != NULL) {
@@ -169,13 +247,19 @@ void teacher_free(pare_teacher *teacher) {
 
 /* --- what the losses read ------------------------------------------------------------------ */
 
-pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, size_t rows, size_t classes, pare_error *error) {
-    size_t found = teacher->outputs[0].bytes / sizeof(float);
-    if (found != rows * classes) {
-        return pare_fail(error, PARE_USAGE, "expected a teacher of the student's %zu outputs, found %zu", classes,
-                         found / rows);
+pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, pare_loss_kind kind, size_t rows, size_t classes,
+                         pare_error *error) {
+    pare_port port = pare_session_output(teacher->session, 0);
+    size_t found = port.bytes / sizeof(float);
+    if (port.dtype != PARE_F32 || found != rows * classes) {
+        return pare_fail(
+            error, PARE_USAGE,
+            "expected a teacher with the student's %zu classes (float32 outputs for each label), found %zu "
+            "(%s)",
+            classes, found / rows, pare_dtype_name(port.dtype));
     }
     teacher->tensor = tensor;
+    teacher->kind = kind;
     teacher->rows = rows;
     teacher->classes = classes;
     return PARE_OK;
@@ -226,8 +310,13 @@ static bool same_positions(const pare_shape *a, const pare_shape *b) {
 pare_status teacher_hint(pare_teacher *teacher, pare_tape *tape, size_t index, const pare_hint *hint, uint32_t *student,
                          uint32_t *target, pare_error *error) {
     teacher_hint_target *to = &teacher->hints[index];
-    pare_shape wanted = pare_session_output(teacher->session, to->output).shape;
-    pare_shape have = tape_tensor_at(tape, *student)->shape;
+    pare_port port = pare_session_output(teacher->session, to->output);
+    pare_shape wanted = port.shape, have = tape_tensor_at(tape, *student)->shape;
+    pare_dtype dtype = tape_tensor_at(tape, *student)->dtype;
+    if (port.dtype != PARE_F32 || dtype != PARE_F32) {
+        return pare_fail(error, PARE_USAGE, "hint %s=%s: expected values of float32, found %s and %s", hint->student,
+                         hint->teacher, pare_dtype_name(dtype), pare_dtype_name(port.dtype));
+    }
     if (!same_positions(&have, &wanted)) {
         char left[160], right[160];
         return pare_fail(error, PARE_USAGE,
@@ -242,10 +331,16 @@ pare_status teacher_hint(pare_teacher *teacher, pare_tape *tape, size_t index, c
 
 /* --- a batch ---------------------------------------------------------------------------------- */
 
-/* Softmax forgets a constant, so the logarithm of a probability is as good as its logit. */
+#define LEAST_PROBABILITY 1e-30F
+
+/* The student's loss works on what goes into its last Softmax or Sigmoid, so that is asked of the teacher too. Softmax
+ * forgets a constant: the logarithm of a probability is as good as its logit. */
 static void as_logits(const pare_teacher *t, const float *from, float *to, size_t count) {
+    bool of_softmax = t->softmax && t->kind == PARE_LOSS_CROSS_ENTROPY;
+    bool of_sigmoid = t->sigmoid && t->kind == PARE_LOSS_BINARY_CROSS_ENTROPY;
     for (size_t i = 0; i < count; i++) {
-        to[i] = t->probabilities ? logf(from[i] > 1e-30F ? from[i] : 1e-30F) : from[i];
+        float yes = fmaxf(from[i], LEAST_PROBABILITY);
+        to[i] = of_softmax ? logf(yes) : of_sigmoid ? logf(yes) - logf(fmaxf(1.0F - from[i], FLT_EPSILON)) : from[i];
     }
 }
 

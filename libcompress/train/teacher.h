@@ -16,12 +16,17 @@ pare_status teacher_create(const pare_distill_options *options, const pare_prepr
                            pare_error *error);
 /* Accepts NULL. */
 void teacher_free(pare_teacher *teacher);
-/* The tape's input that receives the teacher's logits [rows, classes]. PARE_USAGE where it has others. */
-pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, size_t rows, size_t classes, pare_error *error);
+/* The tape's input that receives the teacher's answers [rows, classes], as what the student's loss of this kind works
+ * on (logits, for the cross-entropies). PARE_USAGE where it has others. */
+pare_status teacher_bind(pare_teacher *teacher, uint32_t tensor, pare_loss_kind kind, size_t rows, size_t classes,
+                         pare_error *error);
 /* Hint `index`: *target becomes the tape's input that receives the teacher's value; where the channels differ, *student
  * becomes a learned projection of it. */
 pare_status teacher_hint(pare_teacher *teacher, pare_tape *tape, size_t index, const pare_hint *hint, uint32_t *student,
                          uint32_t *target, pare_error *error);
+/* What a hint names: a value that is computed, by its own name or by that of the node whose first output it is; else
+ * NULL. */
+pare_value *teacher_find_value(const pare_graph *graph, const char *name);
 /* Fills them. */
 pare_status teacher_feed(pare_teacher *teacher, pare_tape *tape, const pare_batch *batch, pare_error *error);
 

@@ -1,12 +1,14 @@
 /* A run: set up, step by step, epoch by epoch, and what is left of it. */
 #include "pare/train.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "pare/runtime.h"
 #include "train/ranks.h"
 #include "train/tape_internal.h"
 #include "train/tape_record.h"
@@ -19,6 +21,25 @@ static double seconds_now(void) {
 }
 
 /* --- set-up ---------------------------------------------------------------------------- */
+
+static bool changes_samples(const pare_augment *a) {
+    return a->flip_horizontal || a->flip_vertical || a->crop_padding > 0 || a->shift > 0 || a->rotation > 0 ||
+           a->brightness > 0 || a->contrast > 0 || a->cutout > 0 || a->noise > 0 || a->mixup > 0;
+}
+
+static pare_status check_distillation(const pare_train_options *o, pare_error *error) {
+    if (o->distill->cache != NULL && changes_samples(&o->augment)) {
+        return pare_fail(error, PARE_USAGE,
+                         "a teacher's cache (--teacher-cache) keeps one answer a sample, but augmentation (--augment) "
+                         "changes the samples: leave one of them out");
+    }
+    if (o->distill->decoupled && o->augment.mixup > 0) {
+        return pare_fail(error, PARE_USAGE,
+                         "decoupled distillation needs the class of each sample, but mixup mixes two: leave one of "
+                         "them out");
+    }
+    return PARE_OK;
+}
 
 static pare_status check_options(const pare_train_options *o, pare_error *error) {
     size_t ranks = pare_ranks_count();
@@ -34,7 +55,22 @@ static pare_status check_options(const pare_train_options *o, pare_error *error)
         return pare_fail(error, PARE_USAGE, "expected ema and label smoothing of at least 0 and below 1, found %g, %g",
                          o->ema, o->loss.label_smoothing);
     }
-    return pare_augment_check(&o->augment, error);
+    PARE_TRY(pare_augment_check(&o->augment, error));
+    return o->distill != NULL ? check_distillation(o, error) : PARE_OK;
+}
+
+static pare_status check_frozen(const pare_graph *graph, const pare_train_options *o, pare_error *error) {
+    for (size_t i = 0; i < o->freeze_count; i++) {
+        const pare_node *node = graph->first;
+        while (node != NULL && fnmatch(o->freeze[i], node->name, 0) != 0) {
+            node = node->next;
+        }
+        if (node == NULL) {
+            return pare_fail(error, PARE_USAGE, "expected a node named \"%s\" (to be frozen), found none",
+                             o->freeze[i]);
+        }
+    }
+    return PARE_OK;
 }
 
 static pare_status check_network(const pare_graph *graph, pare_error *error) {
@@ -85,8 +121,9 @@ static pare_status plan_course(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
     size_t samples = pare_dataset_count(t->data);
     if (o->batch > samples) {
-        return pare_fail(error, PARE_USAGE, "expected a batch of at most the %zu samples of \"%s\", found %zu", samples,
-                         pare_dataset_spec(t->data), o->batch);
+        return pare_fail(error, PARE_USAGE,
+                         "%s: expected a batch (--batch) of at most the %zu samples to train on, found %zu",
+                         pare_dataset_spec(t->data), samples, o->batch);
     }
     t->epoch_steps = samples / o->batch;
     t->schedule = o->schedule;
@@ -185,10 +222,9 @@ static pare_status prepare(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
     PARE_TRY(check_options(o, error));
     PARE_TRY(check_network(t->graph, error));
+    PARE_TRY(check_frozen(t->graph, o, error));
     omp_set_dynamic(0);
-    if (o->threads > 0) {
-        omp_set_num_threads(o->threads);
-    }
+    omp_set_num_threads(o->threads);
     t->batch = o->batch / pare_ranks_count();
     PARE_TRY(plan_course(t, error));
     return record_network(t, error);
@@ -199,6 +235,8 @@ static pare_status complete(trainer *t, pare_error *error) {
     PARE_TRY(trainer_add_losses(t, error));
     PARE_TRY(tape_allocate(t->tape, error));
     PARE_TRY(tape_plan(t->tape, error));
+    PARE_TRY(trainer_check_data(t, error));
+    PARE_TRY(trainer_check_start(t, error));
     PARE_TRY(make_vectors(t, error));
     t->progress.best_metric = NAN;
     return o->checkpoint != NULL || o->resume != NULL || pare_ranks_count() > 1 ? trainer_identify(t, error) : PARE_OK;
@@ -251,36 +289,6 @@ static double total_loss(const trainer *t) {
     return loss;
 }
 
-static const char *parameter_not_finite(const pare_tape *tape, const float *flat) {
-    for (uint32_t i = 0; i < tape->parameter_count; i++) {
-        const tape_parameter *p = &tape->parameters[i];
-        for (size_t k = 0; k < p->count; k++) {
-            if (!isfinite(flat[p->offset + k])) {
-                return p->name;
-            }
-        }
-    }
-    return NULL;
-}
-
-static pare_status fail_not_finite(trainer *t, const char *what, pare_error *error) {
-    const pare_node *node = tape_find_not_finite(t->tape);
-    const char *weights = node == NULL ? parameter_not_finite(t->tape, t->tape->gradients) : NULL;
-    const char *kept =
-        t->options->checkpoint != NULL && t->progress.step > t->first_step ? "; the checkpoint before it is kept" : "";
-    pare_status status =
-        pare_fail(error, PARE_BAD_INPUT,
-                  "step %llu (epoch %llu): expected a finite %s, found NaN or infinity, first in %s \"%s\": a lower "
-                  "learning rate or --clip-norm may help%s",
-                  (unsigned long long)t->progress.step + 1, (unsigned long long)t->progress.epoch + 1, what,
-                  node != NULL ? "the output of node" : "the gradient of",
-                  node != NULL      ? node->name
-                  : weights != NULL ? weights
-                                    : "the loss",
-                  kept);
-    return pare_ranks_agree(status, error);
-}
-
 static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error *error) {
     pare_batch batch;
     double start = seconds_now(), lr = pare_schedule_lr(&t->schedule, t->progress.step);
@@ -293,14 +301,14 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
     double loss = total_loss(t);
     PARE_TRY(trainer_mean_loss(&loss, error));
     if (!isfinite(loss)) {
-        return fail_not_finite(t, "loss", error);
+        return trainer_fail_not_finite(t, &batch, "a finite loss", error);
     }
     PARE_TRY(tape_backward(t->tape, error));
     PARE_TRY(ranks_average(t->tape->gradients, t->tape->flat_count, t->exchange, error));
     double norm =
         pare_optimizer_update(&t->optimizer, t->tape->values, t->tape->gradients, t->groups, t->group_count, lr);
     if (!isfinite(norm)) {
-        return fail_not_finite(t, "gradient", error);
+        return trainer_fail_not_finite(t, &batch, "a finite gradient", error);
     }
     if (t->average != NULL) {
         pare_ema_update(t->average, t->tape->values, t->tape->flat_count, t->options->ema);
@@ -350,17 +358,20 @@ static pare_status report(const trainer *t, const pare_train_progress *shown, bo
     return trainer_any(stops, error);
 }
 
-static pare_status interrupt(const trainer *t, pare_error *error) {
+static pare_status fail_interrupted(const trainer *t, pare_error *error) {
     const char *checkpoint = t->options->checkpoint;
     pare_status status =
-        pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu%s%s", (unsigned long long)t->progress.step,
-                  checkpoint != NULL ? "; go on with --resume " : "", checkpoint != NULL ? checkpoint : "");
+        pare_fail(error, PARE_INTERRUPTED, "interrupted after step %llu of %llu%s%s",
+                  (unsigned long long)t->progress.step, (unsigned long long)t->progress.total_steps,
+                  checkpoint != NULL ? "; go on with --resume " : ": nothing is kept without --checkpoint",
+                  checkpoint != NULL ? checkpoint : "");
     return pare_ranks_agree(status, error);
 }
 
 static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
     const pare_train_options *o = t->options;
     pare_metrics metrics = {0};
+    PARE_TRY(trainer_check_weights(t, error));
     describe(t, shown);
     shown->epoch_ends = true;
     result->loss = shown->epoch_loss;
@@ -381,7 +392,7 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
         status = report(t, shown, &stops, error);
     }
     if (status == PARE_OK && stops) {
-        status = interrupt(t, error);
+        status = fail_interrupted(t, error);
     }
     shown->metrics = NULL;
     pare_metrics_free(&metrics);
@@ -394,10 +405,12 @@ static pare_status between_steps(trainer *t, pare_train_progress *shown, pare_er
     bool stops = false;
     describe(t, shown);
     PARE_TRY(report(t, shown, &stops, error));
-    if (stops || (o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0)) {
+    bool due = o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0;
+    if (o->checkpoint != NULL && (due || stops)) {
+        PARE_TRY(trainer_check_weights(t, error));
         PARE_TRY(save(t, error));
     }
-    return stops ? interrupt(t, error) : PARE_OK;
+    return stops ? fail_interrupted(t, error) : PARE_OK;
 }
 
 static pare_status run_steps(trainer *t, pare_train_result *result, pare_error *error) {
@@ -431,8 +444,10 @@ static void summarize(const trainer *t, pare_train_result *result) {
 
 pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
                        const pare_train_options *options, pare_train_result *result, pare_error *error) {
-    trainer t = {.graph = graph, .data = data, .validation = validation, .options = options, .importance_scale = 1.0};
-    pare_train_result made = {0};
+    pare_train_options resolved = *options;
+    resolved.threads = options->threads > 0 ? options->threads : pare_default_threads();
+    trainer t = {.graph = graph, .data = data, .validation = validation, .options = &resolved, .importance_scale = 1.0};
+    pare_train_result made = {.loss = NAN};
     pare_status status = set_up(&t, error);
     if (status == PARE_OK) {
         status = run_steps(&t, &made, error);

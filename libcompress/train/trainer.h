@@ -46,6 +46,8 @@ typedef struct trainer {
     uint64_t samples, first_step, epoch_samples;
     double epoch_seconds;
     bool stopped_early;
+    bool saved; /* there is a checkpoint of this run at options->checkpoint, of step saved_step */
+    uint64_t saved_step;
     pare_checkpoint_identity identity;
     char *options_text; /* of the identity; malloc */
 } trainer;
@@ -58,6 +60,16 @@ pare_status trainer_feed(trainer *t, const pare_batch *batch, pare_error *error)
 pare_status trainer_identify(trainer *t, pare_error *error);
 pare_status trainer_save(trainer *t, pare_error *error);
 pare_status trainer_load(trainer *t, const char *path, pare_error *error);
+/* trainer_data.c: labels outside the classes, classes without samples, a validation set that does not fit; after
+ * trainer_add_losses. */
+pare_status trainer_check_data(const trainer *t, pare_error *error);
+/* trainer_finite.c: why `what` ("a finite loss") is not: PARE_BAD_INPUT where a target is not finite, else PARE_USAGE
+ * (the options make training diverge), with the step and the node where it began. */
+pare_status trainer_fail_not_finite(trainer *t, const pare_batch *batch, const char *what, pare_error *error);
+/* PARE_USAGE where the last updates left weights that are not finite: nothing may keep those. */
+pare_status trainer_check_weights(const trainer *t, pare_error *error);
+/* PARE_BAD_INPUT where the file's weights are not finite. */
+pare_status trainer_check_start(const trainer *t, pare_error *error);
 /* What a checkpoint keeps, at most TRAINER_ARRAYS; returns their number. */
 #define TRAINER_ARRAYS 8
 size_t trainer_arrays(trainer *t, pare_checkpoint_array *arrays);

@@ -16,10 +16,40 @@ static const pare_value *logits_of(const pare_value *output, pare_loss_kind kind
     return strip ? output->producer->inputs[0] : output;
 }
 
-static pare_loss_kind kind_of(const pare_train_options *options) {
+/* Numbers that the network says of a sample; 0 where they overflow. */
+static size_t output_count(const trainer *t) {
+    pare_shape shape;
+    size_t count = 0;
+    bool good = pare_shape_bind(&t->graph->outputs[0]->shape, 1, &shape) && pare_shape_elements(&shape, &count);
+    return good ? count : 0;
+}
+
+/* One number for each label says no or yes: the cross-entropy of one class would be 0 whatever it is. */
+static pare_loss_kind kind_of(const trainer *t) {
+    const pare_train_options *options = t->options;
+    pare_sample_info info = pare_dataset_info(t->data);
+    bool flag = info.target == PARE_TARGET_CLASS && output_count(t) == info.target_count;
     return options->loss.kind != PARE_LOSS_BY_TASK                 ? options->loss.kind
-           : options->preprocess->task == PARE_TASK_CLASSIFICATION ? PARE_LOSS_CROSS_ENTROPY
-                                                                   : PARE_LOSS_MSE;
+           : options->preprocess->task != PARE_TASK_CLASSIFICATION ? PARE_LOSS_MSE
+           : flag                                                  ? PARE_LOSS_BINARY_CROSS_ENTROPY
+                                                                   : PARE_LOSS_CROSS_ENTROPY;
+}
+
+static pare_status check_options(const trainer *t, pare_error *error) {
+    const pare_train_options *o = t->options;
+    if ((o->loss.label_smoothing > 0 || o->loss.class_weights != NULL) && t->kind != PARE_LOSS_CROSS_ENTROPY) {
+        return pare_fail(error, PARE_USAGE,
+                         "label smoothing and class weights belong to the cross-entropy, and this "
+                         "run has another loss: leave them out");
+    }
+    if (o->distill != NULL && o->distill->decoupled &&
+        (t->kind != PARE_LOSS_CROSS_ENTROPY || pare_dataset_info(t->data).target != PARE_TARGET_CLASS)) {
+        return pare_fail(error, PARE_USAGE,
+                         "decoupled distillation needs class labels in \"%s\" and a network of classes: use the "
+                         "teacher's logits",
+                         pare_dataset_spec(t->data));
+    }
+    return PARE_OK;
 }
 
 static pare_status check_targets(const trainer *t, pare_error *error) {
@@ -55,6 +85,11 @@ static pare_status measure(trainer *t, const tape_tensor *logits, pare_error *er
     if (!classes && info.target != PARE_TARGET_NONE && !one_class && given != t->classes) {
         return pare_fail(error, PARE_USAGE, "expected %zu targets a sample, one for each output, found %zu", t->classes,
                          given);
+    }
+    if (classes && t->classes < 2) {
+        return pare_fail(error, PARE_USAGE,
+                         "expected at least two outputs for the cross-entropy, found one: binary cross-entropy (--loss "
+                         "bce) learns yes and no from it");
     }
     const pare_loss_options *loss = &t->options->loss;
     if (loss->class_weights != NULL && loss->class_weight_count != t->classes) {
@@ -115,7 +150,7 @@ static pare_status add_distillation(trainer *t, uint32_t logits, double weight, 
     if (attrs.kind == TAPE_LOSS_DECOUPLED) {
         t->labels = tape_extra_input(t->tape, "labels", PARE_S32, &rows);
     }
-    PARE_TRY(teacher_bind(t->teacher, outputs, t->rows, t->classes, error));
+    PARE_TRY(teacher_bind(t->teacher, outputs, t->kind, t->rows, t->classes, error));
     return add(t, &attrs, logits, outputs, t->labels, error);
 }
 
@@ -123,11 +158,13 @@ static pare_status add_hints(trainer *t, pare_error *error) {
     const pare_distill_options *d = t->options->distill;
     for (size_t i = 0; i < d->hint_count; i++) {
         const pare_hint *hint = &d->hints[i];
-        const pare_value *value = pare_graph_find_value(t->graph, hint->student);
+        const pare_value *value = teacher_find_value(t->graph, hint->student);
         uint32_t tensor = value != NULL ? tape_find(t->tape, value) : TAPE_NONE;
         if (tensor == TAPE_NONE) {
-            return pare_fail(error, PARE_USAGE, "expected a value \"%s\" in the student for a hint, found none",
-                             hint->student);
+            return pare_fail(
+                error, PARE_USAGE,
+                "hint %s=%s: expected the name of a node or of what it computes in the student, found \"%s\"",
+                hint->student, hint->teacher, hint->student);
         }
         uint32_t target = TAPE_NONE;
         PARE_TRY(teacher_hint(t->teacher, t->tape, i, hint, &tensor, &target, error));
@@ -142,15 +179,17 @@ pare_status trainer_add_losses(trainer *t, pare_error *error) {
     const pare_distill_options *d = t->options->distill;
     bool labelled =
         pare_dataset_info(t->data).target != PARE_TARGET_NONE || t->options->preprocess->task == PARE_TASK_AUTOENCODER;
-    t->kind = kind_of(t->options);
+    t->kind = kind_of(t);
     t->targets = t->importance = t->labels = TAPE_NONE;
+    PARE_TRY(check_options(t, error));
     PARE_TRY(check_targets(t, error));
     const pare_value *logits = logits_of(t->graph->outputs[0], t->kind);
     uint32_t tensor = tape_find(t->tape, logits);
     if (tensor == TAPE_NONE || !tape_tensor_at(t->tape, tensor)->wants_gradient) {
-        return pare_fail(error, PARE_UNSUPPORTED,
-                         "expected an output that depends on weights that train, found \"%s\", which does not",
-                         t->graph->outputs[0]->name);
+        bool frozen = t->options->freeze_count > 0;
+        return pare_fail(error, frozen ? PARE_USAGE : PARE_UNSUPPORTED,
+                         "expected an output that depends on weights that train, found \"%s\", which does not%s",
+                         t->graph->outputs[0]->name, frozen ? ": everything is frozen (--freeze)" : "");
     }
     PARE_TRY(measure(t, tape_tensor_at(t->tape, tensor), error));
     double share = d == NULL ? 0.0 : labelled ? d->alpha : 1.0;

@@ -101,6 +101,37 @@ static bool put_quantization(json_t *root, const pare_quant_aware_options *q) {
     return json_object_set_new(root, "excluded", excluded) == 0 && good;
 }
 
+static bool put_reals(json_t *root, const char *name, const float *numbers, int32_t count) {
+    json_t *list = json_array();
+    bool good = true;
+    for (int32_t i = 0; i < count; i++) {
+        good = good && json_array_append_new(list, json_real((double)numbers[i])) == 0;
+    }
+    return json_object_set_new(root, name, list) == 0 && good;
+}
+
+/* What a sample is when it reaches the network. */
+static bool put_input(json_t *root, const trainer *t) {
+    const pare_preprocess *p = t->options->preprocess;
+    const pare_shape *shape = &t->graph->inputs[0]->shape;
+    const named_number numbers[] = {
+        {"layout", p->layout},
+        {"resize", p->resize},
+        {"crop", p->crop},
+        {"color", p->color},
+        {"scale", (double)p->scale},
+        {"task", p->task},
+        {"label_offset", p->label_offset},
+    };
+    json_t *dims = json_array();
+    bool good = put_numbers(root, numbers, sizeof numbers / sizeof numbers[0]) &&
+                put_reals(root, "mean", p->mean, p->mean_count) && put_reals(root, "std", p->std, p->std_count);
+    for (int32_t i = 1; i < shape->rank; i++) {
+        good = good && json_array_append_new(dims, json_integer((json_int_t)shape->dims[i])) == 0;
+    }
+    return json_object_set_new(root, "input_shape", dims) == 0 && good;
+}
+
 static bool put_lists(json_t *root, const trainer *t) {
     const pare_train_options *o = t->options;
     json_t *milestones = json_array(), *weights = json_array(), *frozen = json_array();
@@ -123,7 +154,7 @@ static bool put_lists(json_t *root, const trainer *t) {
 static char *describe_options(const trainer *t) {
     json_t *root = json_object();
     bool good = root != NULL && put_course(root, t) && put_augment(root, &t->options->augment) && put_lists(root, t) &&
-                (t->options->distill == NULL || put_distillation(root, t->options->distill)) &&
+                put_input(root, t) && (t->options->distill == NULL || put_distillation(root, t->options->distill)) &&
                 (t->options->quant_aware == NULL || put_quantization(root, t->options->quant_aware));
     char *text = good ? json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
@@ -166,14 +197,19 @@ static pare_status identify(trainer *t, char *options, pare_checkpoint_identity 
 pare_status trainer_save(trainer *t, pare_error *error) {
     pare_checkpoint_array arrays[TRAINER_ARRAYS];
     t->progress.optimizer_step = t->optimizer.step;
-    return pare_checkpoint_save(t->options->checkpoint, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays),
-                                error);
+    PARE_TRY(pare_checkpoint_save(t->options->checkpoint, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays),
+                                  error));
+    t->saved = true;
+    t->saved_step = t->progress.step;
+    return PARE_OK;
 }
 
 pare_status trainer_load(trainer *t, const char *path, pare_error *error) {
     pare_checkpoint_array arrays[TRAINER_ARRAYS];
     PARE_TRY(pare_checkpoint_load(path, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays), error));
     t->optimizer.step = t->progress.optimizer_step;
+    t->saved = t->options->checkpoint != NULL && strcmp(t->options->checkpoint, path) == 0;
+    t->saved_step = t->progress.step;
     return PARE_OK;
 }
 

@@ -9,14 +9,15 @@ static float weight_of(const trainer *t, int64_t class) {
     return class < 0 ? 0.0F : weights != NULL ? weights[class] : 1.0F; /* negative: no label */
 }
 
-static pare_status check_class(const trainer *t, const pare_batch *batch, size_t row, int64_t class,
+/* trainer_check_data has looked at all labels; a file may change meanwhile. */
+static pare_status check_class(const trainer *t, const pare_batch *batch, size_t row, int64_t class, size_t classes,
                                pare_error *error) {
-    if (class < (int64_t)t->classes) {
+    if (class < (int64_t)classes) {
         return PARE_OK;
     }
     size_t sample = batch->samples[row / batch->targets];
     return pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected a class below %zu, found %lld",
-                     pare_dataset_spec(t->data), sample, t->classes, (long long)class);
+                     pare_dataset_spec(t->data), sample, classes, (long long)class);
 }
 
 /* Rows of distributions: smoothed, and mixed of two classes where samples are. */
@@ -27,8 +28,8 @@ static pare_status fill_classes(trainer *t, const pare_batch *batch, pare_error 
         float *target = targets + row * t->classes;
         int64_t first = batch->classes[row];
         int64_t second = batch->mixed_classes != NULL ? batch->mixed_classes[row] : first;
-        PARE_TRY(check_class(t, batch, row, first, error));
-        PARE_TRY(check_class(t, batch, row, second, error));
+        PARE_TRY(check_class(t, batch, row, first, t->classes, error));
+        PARE_TRY(check_class(t, batch, row, second, t->classes, error));
         for (size_t c = 0; c < t->classes; c++) {
             target[c] = floor_value;
         }
@@ -43,19 +44,30 @@ static pare_status fill_classes(trainer *t, const pare_batch *batch, pare_error 
     return PARE_OK;
 }
 
-/* One label out of two, or of several, for independent logits. */
+static pare_status add_flag(trainer *t, const pare_batch *batch, size_t row, int64_t class, float share,
+                            pare_error *error) {
+    float *target = (float *)tape_input_data(t->tape, t->targets) + row * t->classes;
+    size_t classes = t->classes > 1 ? t->classes : 2;
+    if (class < 0) {
+        return pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected a label, found none: this loss needs all",
+                         pare_dataset_spec(t->data), batch->samples[row / batch->targets]);
+    }
+    PARE_TRY(check_class(t, batch, row, class, classes, error));
+    if (t->classes == 1) {
+        target[0] += share * (float)class;
+    } else {
+        target[class] += share;
+    }
+    return PARE_OK;
+}
+
+/* One label out of two, or of several, for independent logits; shares of two where samples are mixed. */
 static pare_status fill_flags(trainer *t, const pare_batch *batch, pare_error *error) {
-    float *targets = tape_input_data(t->tape, t->targets);
-    memset(targets, 0, t->rows * t->classes * sizeof *targets);
+    memset(tape_input_data(t->tape, t->targets), 0, t->rows * t->classes * sizeof(float));
     for (size_t row = 0; row < t->rows; row++) {
-        int64_t class = batch->classes[row];
-        if (class < 0 || class >= (int64_t)(t->classes > 1 ? t->classes : 2)) {
-            return check_class(t, batch, row, class < 0 ? INT64_MAX : class, error);
-        }
-        if (t->classes == 1) {
-            targets[row] = (float)class;
-        } else {
-            targets[row * t->classes + (size_t) class] = 1.0F;
+        PARE_TRY(add_flag(t, batch, row, batch->classes[row], batch->lambda, error));
+        if (batch->mixed_classes != NULL) {
+            PARE_TRY(add_flag(t, batch, row, batch->mixed_classes[row], 1.0F - batch->lambda, error));
         }
     }
     return PARE_OK;
@@ -85,10 +97,9 @@ pare_status trainer_feed(trainer *t, const pare_batch *batch, pare_error *error)
     }
     if (t->labels != TAPE_NONE) {
         int32_t *labels = tape_input_data(t->tape, t->labels);
-        for (size_t row = 0; row < t->rows; row++) {
-            /* the loss has no place for a sample without a label */
-            PARE_TRY(check_class(t, batch, row, batch->classes[row] < 0 ? INT64_MAX : batch->classes[row], error));
-            labels[row] = (int32_t)batch->classes[row];
+        for (size_t row = 0; row < t->rows; row++) { /* the loss leaves out those without a label */
+            PARE_TRY(check_class(t, batch, row, batch->classes[row], t->classes, error));
+            labels[row] = batch->classes[row] < 0 ? -1 : (int32_t)batch->classes[row];
         }
     }
     return t->teacher != NULL ? teacher_feed(t->teacher, t->tape, batch, error) : PARE_OK;

@@ -316,6 +316,34 @@ static void select_goes_by_the_part_and_the_limit(void **state) {
     pare_dataset_close(d);
 }
 
+static uint32_t checksum_of(const char *part, size_t limit, const size_t *selected, size_t count) {
+    pare_error error = {0};
+    uint32_t crc = 0;
+    pare_dataset *d = must_open(make_spec("idx", "images", "labels", part));
+    assert_ok(pare_dataset_limit(d, limit, false, 0, &error), &error);
+    if (selected != NULL) {
+        assert_ok(pare_dataset_select(d, selected, count, &error), &error);
+    }
+    assert_ok(pare_dataset_checksum(d, &crc, &error), &error);
+    pare_dataset_close(d);
+    return crc;
+}
+
+/* As many samples of the same files, but others. */
+static void the_checksum_tells_views_apart(void **state) {
+    (void)state;
+    put_usual();
+    uint32_t whole = checksum_of("", 0, NULL, 0);
+    assert_int_equal(whole, checksum_of("#0:25", 0, NULL, 0));
+    uint32_t head = checksum_of("#0:5", 0, NULL, 0);
+    assert_int_equal(head, checksum_of("", 5, NULL, 0));
+    assert_int_equal(head, checksum_of("", 0, (const size_t[]){0, 1, 2, 3, 4}, 5));
+    assert_int_not_equal(head, whole);
+    assert_int_not_equal(head, checksum_of("#1:6", 0, NULL, 0));
+    assert_int_not_equal(head, checksum_of("", 0, (const size_t[]){0, 1, 2, 4, 3}, 5));
+    assert_int_not_equal(head, checksum_of("#train", 5, (const size_t[]){0, 1, 2, 3, 3}, 5));
+}
+
 static void what_cannot_be_selected_leaves_the_view(void **state) {
     (void)state;
     put_usual();
@@ -375,6 +403,7 @@ int main(void) {
         cmocka_unit_test(limit_takes_the_first_or_a_seeded_sample),
         cmocka_unit_test(select_takes_these_in_this_order),
         cmocka_unit_test(select_goes_by_the_part_and_the_limit),
+        cmocka_unit_test(the_checksum_tells_views_apart),
         cmocka_unit_test(what_cannot_be_selected_leaves_the_view),
         cmocka_unit_test(failed_allocations_are_reported_and_leak_nothing),
     };

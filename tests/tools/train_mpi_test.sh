@@ -109,14 +109,14 @@ P
 chmod +x differ.sh
 cp -r digits others
 printf '\x01' | dd of=others/train-images.idx3-ubyte bs=1 seek=5000 conv=notrunc 2> /dev/null
-expect 0 "" pare-build "$recipes/lenet_300_100.json" --set dropout=0.2 --seed 1 -o other.onnx
+expect 0 "" pare-build "$recipes/lenet_300_100.json" --set dropout=0.2 --seed 1 -o 0.2.onnx
+cp plain.onnx 0.1.onnx
 run="$pare_train plain.onnx --data $train --batch 20 --epochs 1 -o d.onnx"
 SAME=digits OTHER=others on_two 2 "rank 1 of 2: expected every rank to train the same model on the same data with the same options, found 1 difference: data set: rank 0 has" \
   ./differ.sh ${run//digits/ELSE}
 [ "$(grep -c "^pare-train: " err.txt)" -eq 1 ] || fail "one message is wanted: $(cat err.txt)"
-SAME=plain OTHER=other on_two 2 "found 2 differences: model: rank 0 has" ./differ.sh ${run//plain/ELSE} \
-  --freeze ELSE
-grep -qF 'options.frozen: rank 0 has ["plain"], this rank has ["other"]' err.txt || fail "options: $(cat err.txt)"
+SAME=0.1 OTHER=0.2 on_two 2 "found 2 differences: model: rank 0 has" ./differ.sh ${run/plain/ELSE} --lr ELSE
+grep -qF "options.lr: rank 0 has 0.1, this rank has 0.2" err.txt || fail "options: $(cat err.txt)"
 SAME=plain OTHER=missing on_two 4 "rank 1 of 2: missing.onnx" ./differ.sh ${run//plain/ELSE}
 SAME=$PWD OTHER=/nonexistent on_two 0 "" ./differ.sh ${run//d.onnx/ELSE\/d.onnx} # only rank 0 writes
 SAME=/nonexistent OTHER=$PWD on_two 4 "rank 0 of 2: /nonexistent/d.onnx" ./differ.sh ${run//d.onnx/ELSE\/d.onnx}

@@ -174,14 +174,22 @@ static void tokens_pass_and_labels_are_offset(void **state) {
     pare_preprocess preprocess = {.label_offset = -5};
     pare_loader_options options = {
         .preprocess = &preprocess, .input = {1, {3}}, .dtype = PARE_S64, .batch = 2, .ranks = 1};
-    pare_dataset *d = open_tokens(INT64_MIN);
+    pare_dataset *d = open_tokens(-1);
     pare_loader *loader = must_create(d, &options);
     pare_batch batch = must_next(loader);
     assert_true(batch.classes[0] == 0 && batch.classes[1] == 1);
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(((const int64_t *)batch.inputs)[i], i * 1000000007);
     }
+    batch = must_next(loader);
+    assert_true(batch.classes[0] == 2 && batch.classes[1] < 0); /* no label, whatever the offset */
+    pare_loader_free(loader);
+    pare_dataset_close(d);
+    d = open_tokens(INT64_MAX);
+    preprocess.label_offset = 5;
+    loader = must_create(d, &options);
     pare_error error = {0};
+    (void)must_next(loader);
     assert_fails(pare_loader_next(loader, &batch, &error), PARE_BAD_INPUT, &error, "overflows with its offset");
     pare_loader_free(loader);
     options.augment.noise = 1;

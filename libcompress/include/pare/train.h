@@ -16,7 +16,8 @@
 #include "pare/quant_aware.h"
 
 typedef enum pare_loss_kind {
-    PARE_LOSS_BY_TASK = 0, /* cross-entropy for classification, else the mean squared error */
+    PARE_LOSS_BY_TASK = 0, /* cross-entropy for classification (binary where the network has one output), else the mean
+                              squared error */
     PARE_LOSS_CROSS_ENTROPY,
     PARE_LOSS_MSE,
     PARE_LOSS_L1,
@@ -35,7 +36,7 @@ typedef struct pare_loss_options {
 
 /* What is carried from an inner value of the teacher to one of the student. */
 typedef struct pare_hint {
-    const char *student, *teacher; /* names of values */
+    const char *student, *teacher; /* names of values, or of the nodes whose first outputs they are */
     bool attention;                /* attention transfer; else FitNets: mean squared error, behind a learned 1×1
                                       projection where the channels differ */
     double weight;
@@ -43,17 +44,20 @@ typedef struct pare_hint {
 
 /* loss = (1 - alpha) × the task's + alpha × the teacher's + the hints'. Without labels alpha is 1. */
 typedef struct pare_distill_options {
-    const pare_graph *teacher;  /* NULL where the teacher is a container */
-    pare_model *teacher_model;  /* else NULL */
-    uint64_t teacher_hash;      /* of the file, for checkpoints and caches */
+    const pare_graph *teacher; /* NULL where the teacher is a container */
+    pare_model *teacher_model; /* else NULL */
+    uint64_t teacher_hash;     /* of the file, for checkpoints and caches */
+    /* What the teacher was trained on, NULL where nobody knows. It is given the student's samples: PARE_USAGE where
+     * they are made in another way. */
+    const pare_preprocess *teacher_preprocess;
     double temperature;         /* > 0 */
     double alpha;               /* [0, 1] */
     bool decoupled;             /* DKD (Zhao 2022) in place of Hinton's loss */
     double dkd_alpha, dkd_beta; /* its two weights */
     const pare_hint *hints;
     size_t hint_count;
-    const char
-        *cache; /* a file that keeps the teacher's outputs; NULL: computed as needed. PARE_USAGE with augmentation */
+    /* A file that keeps the teacher's outputs; NULL: computed as needed. PARE_USAGE with augmentation. */
+    const char *cache;
 } pare_distill_options;
 
 /* How training goes on; also what a log keeps of an epoch. */
@@ -91,6 +95,7 @@ typedef struct pare_train_options {
     uint64_t patience;         /* epochs without improvement before training stops; 0: never */
     const char *const *freeze; /* patterns of node names whose weights stay (fnmatch) */
     size_t freeze_count;
+    bool allow_empty_classes;  /* trains although some class of the network is no sample's; else PARE_USAGE */
     bool freeze_batch_norm;    /* BatchNormalization keeps its running statistics and trains with them */
     const char *checkpoint;    /* a file to save to; NULL: none */
     uint64_t checkpoint_steps; /* saved every so many steps, and after each epoch; 0: after each epoch */
@@ -105,7 +110,7 @@ typedef struct pare_train_result {
     uint64_t best_epoch;    /* counted from 0; the last without validation */
     bool validated, stopped_early;
     pare_metrics metrics; /* of the best epoch; free with pare_metrics_free */
-    double loss;          /* mean of the last epoch */
+    double loss;          /* mean of the last epoch; NaN where a finished run was resumed */
     size_t parameters;    /* trained */
     size_t memory_bytes;  /* activations, gradients, scratch of a step */
     double seconds;       /* in steps, without validation */
@@ -113,10 +118,16 @@ typedef struct pare_train_result {
 } pare_train_result;
 
 /* Trains `graph` on `data`, and leaves the best weights by `validation` (NULL: the last ones) in it. Deterministic:
- * the same bytes for the same options, threads and machine, also when interrupted and resumed. PARE_USAGE names an
- * option out of range or a set that does not fit; PARE_UNSUPPORTED the node without a gradient; PARE_INTERRUPTED
- * after `report` returned false, with the checkpoint saved; PARE_BAD_INPUT where a loss is not finite: step and layer
- * are named, and the checkpoint before it is kept. `result` may be NULL. */
+ * the same bytes for the same options, threads and machine, also when interrupted and resumed.
+ *
+ * PARE_USAGE names an option out of range, a set that does not fit, or the classes of the network that no label is of;
+ * PARE_UNSUPPORTED the node without a gradient; PARE_BAD_INPUT the sample whose label is outside the network's
+ * classes, or numbers of the files that are not finite. All that is found before the first step.
+ *
+ * A loss, gradient or weight that is NaN or infinite later is PARE_USAGE, since the files are in order and it is
+ * the options (a learning rate) that have to change: step and layer are named, the checkpoint before it is kept.
+ * PARE_INTERRUPTED after `report` returned false, with the checkpoint saved. On failure the graph's weights are
+ * undefined. `result` may be NULL. */
 pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
                        const pare_train_options *options, pare_train_result *result, pare_error *error);
 

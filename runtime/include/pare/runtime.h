@@ -109,6 +109,9 @@ pare_step_info pare_session_step(const pare_session *session, size_t index);
 /* Switches the timing of each step on or off. */
 void pare_session_set_timing(pare_session *session, int on);
 
+/* What `threads` of 0 stands for: the physical cores that this process may use, 1 to 64. */
+int32_t pare_default_threads(void);
+
 /* "0.1.0" */
 const char *pare_version(void);
 /* "oneDNN 2.6.3" or "none". Static. */

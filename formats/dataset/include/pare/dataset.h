@@ -68,7 +68,8 @@ pare_status pare_dataset_read(pare_dataset *dataset, size_t index, pare_sample *
  * of set allows that; the sample's data is undefined afterwards. */
 pare_status pare_dataset_read_targets(pare_dataset *dataset, size_t index, pare_sample *sample, pare_error *error);
 
-/* CRC-32 over the files' bytes, for run records. Reads everything once. */
+/* CRC-32 over the files' bytes and, where not every sample is seen in the order of the files (a part, a limit, a
+ * selection), over which ones are: two views of one file differ. For run records. Reads everything once. */
 pare_status pare_dataset_checksum(pare_dataset *dataset, uint32_t *crc, pare_error *error);
 
 #endif
