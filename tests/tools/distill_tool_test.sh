@@ -76,11 +76,11 @@ expect 0 parameters pare-build even.json -o even.onnx
 usual[0]=even.onnx
 unset seen
 declare -A seen
-for options in "--alpha 0.9" "--hint block1.relu=/Relu_1" "--hint block2.relu=/Relu_3" "--hint block2.relu_out=/Relu_3" \
-  "--hint block2.relu=/Relu_3 --hint-weight 3" "--hint block1.relu=/Relu_1 --hint block2.relu=/Relu_3" \
-  "--attention block2.relu=/Relu_3" "--attention block2.relu=/Relu_3 --attention-weight 10" \
-  "--hint block1.relu=/Relu_1 --attention block2.relu=/Relu_3"; do
-  [ "$options" = "--hint block2.relu_out=/Relu_3" ] || {
+for options in "--alpha 0.9" "--hint block1.relu=block2.relu" "--hint block2.relu=block3.relu" "--hint block2.relu_out=block3.relu" \
+  "--hint block2.relu=block3.relu --hint-weight 3" "--hint block1.relu=block2.relu --hint block2.relu=block3.relu" \
+  "--attention block2.relu=block3.relu" "--attention block2.relu=block3.relu --attention-weight 10" \
+  "--hint block1.relu=block2.relu --attention block2.relu=block3.relu"; do
+  [ "$options" = "--hint block2.relu_out=block3.relu" ] || {
     # shellcheck disable=SC2086
     variant $options
     continue
@@ -91,8 +91,8 @@ for options in "--alpha 0.9" "--hint block1.relu=/Relu_1" "--hint block2.relu=/R
   cmp named.onnx v.onnx || fail "a hint by the value's name gives other bytes than by its node's"
 done
 # Where the channels differ a projection is learned beside the network, and left out of it.
-expect 0 parameters pare-distill "${usual[@]::${#usual[@]}-1}" --hint block2.relu=/Relu_3 -o v.onnx --json hinted.json
-quietly pare-distill "${usual[@]}" --hint block1.relu=/Relu_1 -o w.onnx --json even.json
+expect 0 parameters pare-distill "${usual[@]::${#usual[@]}-1}" --hint block2.relu=block3.relu -o v.onnx --json hinted.json
+quietly pare-distill "${usual[@]}" --hint block1.relu=block2.relu -o w.onnx --json even.json
 holds "$(number hinted.json parameters) == $(number even.json parameters) + 16 * 32"
 cmp <(weights v.onnx | cut -d ' ' -f 1) <(weights even.onnx | cut -d ' ' -f 1) || fail "a projection is in the output"
 [ "$(stat -c %s v.onnx)" = "$(stat -c %s even.onnx)" ] || fail "a projection is in the output"
@@ -149,7 +149,7 @@ for words in flip mixup=0.2 noise=0.1; do
   expect 2 "keeps one answer a sample" pare-distill "${usual[@]}" --teacher-cache answers --augment $words -o bad.onnx
 done
 expect 2 "not the values that hints need" \
-  pare-distill "${usual[@]}" --teacher-cache answers --hint block1.relu=/Relu_1 -o bad.onnx
+  pare-distill "${usual[@]}" --teacher-cache answers --hint block1.relu=block2.relu -o bad.onnx
 
 # --- it can be interrupted ----------------------------------------------------------------------------------------
 quietly pare-distill "${usual[@]}" --checkpoint run.ckpt -o v.onnx
@@ -196,11 +196,11 @@ distill 2 "one of logits, decoupled" --method softmax
 for hint in x =x x= ""; do
   distill 2 "option --hint: expected S_NODE=T_NODE" --hint "$hint"
 done
-distill 2 'in the student, found "nobody"' --hint nobody=/Relu_1
+distill 2 'in the student, found "nobody"' --hint nobody=block2.relu
 distill 2 'in the teacher, found "nobody"' --hint block1.relu=nobody
 distill 2 'in the teacher, found "image"' --attention block1.relu=image
-distill 2 "expected values of one extent but for the channels, found 50x16x7x7 and 50x32x14x14" --hint block2.relu=/Relu_1
-expect 2 "found a .pare file: it keeps no inner values" pare-distill "${usual[@]/digits_cnn.onnx/teacher.pare}" --hint block1.relu=/Relu_1 -o bad.onnx
+distill 2 "expected values of one extent but for the channels, found 50x16x7x7 and 50x32x14x14" --hint block2.relu=block2.relu
+expect 2 "found a .pare file: it keeps no inner values" pare-distill "${usual[@]/digits_cnn.onnx/teacher.pare}" --hint block1.relu=block2.relu -o bad.onnx
 distill 2 "decoupled distillation needs the class of each sample" --method decoupled --augment mixup=0.2
 expect 2 "decoupled distillation needs class labels" pare-distill pupil.onnx --teacher digits_cnn.onnx --data npy:x.npy \
   --preprocess "$as_is" --method decoupled -o bad.onnx
