@@ -85,7 +85,7 @@ static void print_classes(const pare_metrics *m) {
     printf("\n");
 }
 
-void print_metrics(const pare_metrics *m, bool verbose) {
+void print_metrics_summary(const pare_metrics *m) {
     printf("samples            %s\n", count_text(m->samples));
     if (m->task == PARE_TASK_CLASSIFICATION) {
         printf("top-1              %s   95 %% interval %s\n", percent_text(m->top1),
@@ -98,9 +98,6 @@ void print_metrics(const pare_metrics *m, bool verbose) {
                m->macro_f1_ci95.low, m->macro_f1_ci95.high, m->macro_precision, m->macro_recall);
         printf("weighted F1        %.4f    95 %% interval [%.4f, %.4f]   precision %.4f, recall %.4f\n", m->weighted_f1,
                m->weighted_f1_ci95.low, m->weighted_f1_ci95.high, m->weighted_precision, m->weighted_recall);
-        if (verbose || m->classes <= 20) {
-            print_classes(m);
-        }
         return;
     }
     printf("MSE                %.6g   95 %% interval [%.6g, %.6g]\n", m->mse, m->mse_ci95.low, m->mse_ci95.high);
@@ -111,6 +108,13 @@ void print_metrics(const pare_metrics *m, bool verbose) {
     }
     if (m->has_auc) {
         printf("ROC-AUC            %.4f   95 %% interval [%.4f, %.4f]\n", m->auc, m->auc_ci95.low, m->auc_ci95.high);
+    }
+}
+
+void print_metrics(const pare_metrics *m, bool verbose) {
+    print_metrics_summary(m);
+    if (m->task == PARE_TASK_CLASSIFICATION && (verbose || m->classes <= 20)) {
+        print_classes(m);
     }
 }
 

@@ -23,6 +23,8 @@ const char *json_text(const char *text);
 
 /* Prints the metrics of a task for people. */
 void print_metrics(const pare_metrics *metrics, bool verbose);
+/* The same without the classes one by one. */
+void print_metrics_summary(const pare_metrics *metrics);
 void print_comparison(const pare_metrics *metrics, const pare_comparison *comparison, const char *against);
 
 /* Adds the metrics' fields to a JSON object; false when out of memory. */
