@@ -13,10 +13,10 @@
 #include "pare/memory.h"
 #include "pare/onnx_graph.h"
 #include "pare/optimizer.h"
-#include "train/tape_internal.h"
-#include "train/tape_loss.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_loss.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 typedef struct settings {
     const char *model, *batches;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* A root of nothing or less would make weights of NaN or infinity. */
 static pare_status check_variance(const pare_node *node, pare_error *error) {

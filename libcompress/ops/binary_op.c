@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* --- infer ---------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* Cast to the type of attribute `to`; CastLike to that of input 1. */
 #include "op_helpers.h"
 
-#include "train/tape_record.h"
+#include "train/tape/tape_record.h"
 
 static pare_dtype target(const pare_node *node) {
     const pare_value *like = op_input(node, 1);

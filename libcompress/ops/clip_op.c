@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* False where a bound is computed, or given for other than floats. */
 static bool clip_function(const pare_node *node, pare_activation *function) {

@@ -1,7 +1,7 @@
 /* Concat: tensors side by side along one axis. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status concat_check(const pare_node *node, pare_error *error) {
     return pare_node_attr(node, "axis") != NULL

@@ -2,7 +2,7 @@
  * one or two spatial dimensions. A 1-D convolution runs as a 2-D one of height 1. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status conv_window(const pare_node *node, op_window *window, pare_error *error) {
     const pare_value *x = node->inputs[0], *w = node->inputs[1];

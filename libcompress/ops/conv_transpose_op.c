@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 typedef struct transposed_window {
     int64_t kernel[2], stride[2], dilation[2], before[2], after[2], extra[2], extent[2];

@@ -2,7 +2,7 @@
  * transposition that makes the axis the last one. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 #define LONGEST 4096
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* Constant indices are checked here, computed ones by the kernel. */
 static pare_status check_indices(const pare_node *node, int64_t extent, pare_error *error) {

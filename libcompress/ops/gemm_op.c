@@ -3,7 +3,7 @@
  * canonical spelling. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static bool flag(const pare_node *node, const char *name) {
     return pare_node_int(node, name, 0) != 0;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 enum { INPUT_SEQUENCE_LENS = 4, INPUT_H = 5, INPUT_C = 6, INPUT_PEEPHOLES = 7 };
 

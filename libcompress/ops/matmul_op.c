@@ -2,7 +2,7 @@
  * dimension of 1 that the result loses. A constant 2-D B: FULLY_CONNECTED. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* Shapes with rank-1 operands widened. */
 static void widened(const pare_node *node, pare_shape *a, pare_shape *b) {

@@ -1,7 +1,7 @@
 /* LayerNormalization, InstanceNormalization, GroupNormalization, LRN. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* --- LayerNormalization ------------------------------------------------------ */
 

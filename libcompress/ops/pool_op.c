@@ -2,7 +2,7 @@
  * spatial dimension runs as two; global pooling over more is a reduction. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status pool_window(const pare_node *node, op_window *window, pare_error *error) {
     PARE_TRY(op_check_rank(node, 0, 3, 4, error));

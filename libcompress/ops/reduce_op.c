@@ -2,7 +2,7 @@
  * noop_with_empty_axes), and ArgMax and ArgMin over one. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status read_axes(const pare_node *node, uint32_t *mask, pare_error *error) {
     int64_t axes[PARE_MAX_RANK];

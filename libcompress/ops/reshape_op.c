@@ -2,7 +2,7 @@
  * Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout (at inference). */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 /* --- infer ---------------------------------------------------------------- */
 

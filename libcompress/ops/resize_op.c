@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 typedef struct resize_plan {
     int64_t extent[PARE_MAX_RANK];

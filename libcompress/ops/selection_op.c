@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "train/tape_record.h"
+#include "train/tape/tape_record.h"
 
 static pare_status emit_where(pare_lowering *lowering, const pare_node *node, uint32_t condition, uint32_t a,
                               uint32_t b, uint32_t out, pare_error *error) {

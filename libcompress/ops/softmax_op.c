@@ -1,7 +1,7 @@
 /* Softmax and LogSoftmax along one axis, as since opset 13. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status softmax_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     int32_t axis = 0;

@@ -1,7 +1,7 @@
 /* Transpose: y.dims[i] = x.dims[perm[i]]; without perm, axes are reversed. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status read_permutation(const pare_node *node, int32_t *permutation, pare_error *error) {
     int32_t rank = node->inputs[0]->shape.rank;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status lower_function(pare_lowering *lowering, const pare_node *node, pare_error *error) {
     pare_activation function;

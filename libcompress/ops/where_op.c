@@ -1,7 +1,7 @@
 /* Where: y = condition ? a : b, all three broadcast. */
 #include "op_helpers.h"
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 
 static pare_status where_infer(pare_graph *graph, pare_node *node, pare_error *error) {
     (void)graph;

@@ -9,9 +9,9 @@
 #include "pare/lower.h"
 #include "pare/memory.h"
 #include "pare/runtime.h"
-#include "train/tape_loss.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_loss.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 #include "train/teacher_cache.h"
 
 #define MOST_HINTS 14

@@ -3,8 +3,8 @@
 #define PARE_TEACHER_H
 
 #include "pare/train.h"
-#include "train/loader.h"
-#include "train/tape.h"
+#include "train/data/loader.h"
+#include "train/tape/tape.h"
 
 typedef struct pare_teacher pare_teacher;
 

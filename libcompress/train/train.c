@@ -10,8 +10,8 @@
 
 #include "pare/runtime.h"
 #include "train/ranks.h"
-#include "train/tape_internal.h"
-#include "train/tape_record.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_record.h"
 #include "train/trainer.h"
 
 static double seconds_now(void) {

@@ -4,9 +4,9 @@
 
 #include "pare/train.h"
 #include "train/checkpoint.h"
-#include "train/loader.h"
-#include "train/quant_aware.h"
-#include "train/tape_run.h"
+#include "train/data/loader.h"
+#include "train/quant_aware/quant_aware.h"
+#include "train/tape/tape_run.h"
 #include "train/teacher.h"
 
 #define TRAINER_LOSSES 16

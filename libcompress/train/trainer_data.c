@@ -4,7 +4,7 @@
 
 #include "pare/checked.h"
 #include "pare/memory.h"
-#include "train/tape.h"
+#include "train/tape/tape.h"
 #include "train/trainer.h"
 
 /* Classes that are named in a message; more are counted. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "train/ranks.h"
-#include "train/tape_internal.h"
+#include "train/tape/tape_internal.h"
 #include "train/trainer.h"
 
 static bool all_finite(const float *numbers, size_t count) {

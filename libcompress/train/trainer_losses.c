@@ -1,8 +1,8 @@
 /* Which value the losses read, and what they compare it with. */
 #include <string.h>
 
-#include "train/tape_loss.h"
-#include "train/tape_record.h"
+#include "train/tape/tape_loss.h"
+#include "train/tape/tape_record.h"
 #include "train/trainer.h"
 
 static bool ends_in(const pare_value *value, const char *op) {

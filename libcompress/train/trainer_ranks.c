@@ -3,7 +3,7 @@
 
 #include "train/checkpoint_format.h"
 #include "train/ranks.h"
-#include "train/tape_internal.h"
+#include "train/tape/tape_internal.h"
 #include "train/trainer.h"
 
 /* --- the start --------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 
 #include "pare/ranks.h"
 #include "pare/runtime.h"
-#include "train/tape_internal.h"
+#include "train/tape/tape_internal.h"
 #include "train/trainer.h"
 
 /* --- the options that change the numbers -------------------------------------------- */

@@ -1,7 +1,7 @@
 /* From a batch to the inputs of a step. */
 #include <string.h>
 
-#include "train/tape.h"
+#include "train/tape/tape.h"
 #include "train/trainer.h"
 
 static float weight_of(const trainer *t, int64_t class) {

@@ -6,7 +6,7 @@
 #include "pare/evaluate.h"
 #include "pare/lower.h"
 #include "train/ranks.h"
-#include "train/tape_internal.h"
+#include "train/tape/tape_internal.h"
 #include "train/trainer.h"
 
 static const float *candidate(const trainer *t) {

@@ -7,10 +7,10 @@
 #include "pare/runtime.h"
 #include "tape_probe.h"
 #include "test.h"
-#include "train/fake_quant.h"
-#include "train/tape_internal.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/quant_aware/fake_quant.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 #define SAMPLES 6
 #define FEATURES 5003

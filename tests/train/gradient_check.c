@@ -8,9 +8,9 @@
 #include "linear_loss.h"
 #include "pare/op.h"
 #include "test.h"
-#include "train/tape_internal.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 #define GRADIENT_BOUND 1e-3
 #define VALUE_BOUND 2e-5

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "test.h"
-#include "train/tape_internal.h"
+#include "train/tape/tape_internal.h"
 
 /* As many samples as the statistics need, at batch 1, too. */
 static pare_value *front(gradient_net *g) {

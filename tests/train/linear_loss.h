@@ -2,7 +2,7 @@
 #ifndef LINEAR_LOSS_H
 #define LINEAR_LOSS_H
 
-#include "train/tape_plan.h"
+#include "train/tape/tape_plan.h"
 
 typedef struct linear_loss {
     size_t count;

@@ -3,7 +3,7 @@
 #define PARE_LOADER_FILES_H
 
 #include "../dataset/dataset_files.h"
-#include "train/loader.h"
+#include "train/data/loader.h"
 
 #define RECORD 3073
 #define ELEMENTS 3072

@@ -13,10 +13,10 @@
 #include "pare/runtime.h"
 #include "tape_probe.h"
 #include "test.h"
-#include "train/quant_aware_internal.h"
-#include "train/tape_internal.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/quant_aware/quant_aware_internal.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 #define BATCH 8
 

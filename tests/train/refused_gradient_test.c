@@ -4,8 +4,8 @@
 #include "net_builder.h"
 #include "pare/op.h"
 #include "test.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 static void expect_refusal(net *n, pare_value *y, const char *text) {
     pare_error error = {0};

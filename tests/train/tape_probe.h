@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "train/tape_plan.h"
+#include "train/tape/tape_plan.h"
 
 typedef struct tape_probe {
     float *seen;     /* row-major; what was computed */

@@ -6,8 +6,8 @@
 #include "linear_loss.h"
 #include "pare/op.h"
 #include "test.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 
 #define DIMS(...)                                                                                                      \
     (const int64_t[]) {                                                                                                \

@@ -4,9 +4,9 @@
 #include "loader_files.h"
 #include "net_builder.h"
 #include "pare/lower.h"
-#include "train/tape_loss.h"
-#include "train/tape_record.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_loss.h"
+#include "train/tape/tape_record.h"
+#include "train/tape/tape_run.h"
 #include "train/teacher.h"
 
 enum { ROWS = 4, CLASSES = 3 };

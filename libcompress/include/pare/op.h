@@ -9,7 +9,7 @@
 #include "pare/model.h"
 
 typedef struct pare_lowering pare_lowering; /* pare/lower.h */
-typedef struct pare_tape pare_tape;         /* train/tape.h */
+typedef struct pare_tape pare_tape;         /* train/tape/tape.h */
 typedef struct pare_channels pare_channels; /* pare/channels.h */
 
 /* How the quantizer treats a node's activations. */

@@ -1,8 +1,8 @@
 /* Where Pare is built without oneDNN nothing trains: the steps that need its
  * primitives are refused, and all floats lie in row-major order. */
-#include "train/tape_plan.h"
-#include "train/tape_run.h"
-#include "train/tape_steps.h"
+#include "train/tape/tape_plan.h"
+#include "train/tape/tape_run.h"
+#include "train/tape/tape_steps.h"
 
 static pare_status refuse(const pare_node *node, pare_error *error) {
     return pare_node_fail(node, error, PARE_UNSUPPORTED, "expected a build with oneDNN to train, found one without");

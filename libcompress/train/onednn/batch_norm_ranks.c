@@ -8,8 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/tape_internal.h"
-#include "train/tape_steps.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_steps.h"
 
 typedef struct exchange {
     const pare_tape *tape;

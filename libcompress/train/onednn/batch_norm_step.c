@@ -2,8 +2,8 @@
  * statistics while training (those of all ranks' parts of it), or with the running ones where it is frozen. A
  * Relu that alone reads the result runs inside the primitive. */
 #include "train/onednn/batch_norm_ranks.h"
-#include "train/tape_internal.h"
-#include "train/tape_steps.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_steps.h"
 
 typedef struct batch_norm_attrs {
     float epsilon, momentum;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "train/onednn/tape_onednn.h"
-#include "train/tape_steps.h"
+#include "train/tape/tape_steps.h"
 
 enum { IN_X = 0, IN_W, IN_R, IN_B, IN_H, IN_C, IN_COUNT };
 enum { OUT_Y = 0, OUT_H, OUT_C, OUT_COUNT };

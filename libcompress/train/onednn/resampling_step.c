@@ -1,7 +1,7 @@
 /* Resizing as oneDNN's resampling, in whatever layout x has. */
 #include "pare/opcodes.h"
 #include "train/onednn/tape_onednn.h"
-#include "train/tape_steps.h"
+#include "train/tape/tape_steps.h"
 
 typedef struct resampling_plan {
     dnnl_primitive_desc_t forward;

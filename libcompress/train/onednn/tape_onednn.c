@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "train/tape_internal.h"
-#include "train/tape_run.h"
+#include "train/tape/tape_internal.h"
+#include "train/tape/tape_run.h"
 
 #define MAX_ARGS 12
 

@@ -4,7 +4,7 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-#include "train/tape_plan.h"
+#include "train/tape/tape_plan.h"
 
 struct tape_layout {
     dnnl_memory_desc_t desc;
