@@ -1,6 +1,7 @@
 /* Batch normalization (Ioffe and Szegedy 2015) over axis 1, with the batch's
  * statistics while training (those of all ranks' parts of it), or with the running ones where it is frozen. A
  * Relu that alone reads the result runs inside the primitive. */
+#include "train/onednn/batch_norm_own.h"
 #include "train/onednn/batch_norm_ranks.h"
 #include "train/tape/tape_internal.h"
 #include "train/tape/tape_steps.h"
@@ -14,11 +15,13 @@ typedef struct batch_norm_attrs {
 enum { BN_X = 0, BN_SCALE, BN_BIAS, BN_MEAN, BN_VARIANCE, BN_INPUTS };
 
 typedef struct batch_norm_plan {
-    dnnl_primitive_desc_t forward;
+    dnnl_primitive_desc_t forward, hint; /* what runs; what the way back is told of */
     tape_place x;
+    batch_norm_extent extent;
     uint32_t mean, variance, workspace;
     bool fused;
     bool spread; /* over several ranks */
+    bool own;    /* the statistics are those of batch_norm_loops.h */
 } batch_norm_plan;
 
 static batch_norm_part part_of(const pare_tape *tape, const tape_step *step, const batch_norm_plan *plan) {
@@ -67,10 +70,9 @@ static pare_status emit_running(pare_tape *tape, const tape_step *step, const ba
                      (const uint32_t[]){mean.buffer, variance.buffer, plan->mean, plan->variance}, 4, error);
 }
 
-static unsigned flags_of(const tape_step *step, const batch_norm_plan *plan) {
-    const batch_norm_attrs *attrs = step->attrs;
-    unsigned flags = dnnl_use_scale | dnnl_use_shift;
-    flags |= attrs->frozen || plan->spread ? dnnl_use_global_stats : 0U;
+/* `given`: the primitive does not compute the statistics. */
+static unsigned flags_of(const batch_norm_plan *plan, bool given) {
+    unsigned flags = dnnl_use_scale | dnnl_use_shift | (given ? dnnl_use_global_stats : 0U);
     return flags | (plan->fused ? dnnl_fuse_norm_relu : 0U);
 }
 
@@ -114,6 +116,31 @@ static pare_status common_args(pare_tape *tape, const tape_step *step, const bat
     return PARE_OK;
 }
 
+/* The statistics, and where the step ends a residual block (*done) all of it. */
+static pare_status own_forward(pare_tape *tape, const tape_step *step, const batch_norm_plan *plan, bool *done,
+                               pare_error *error) {
+    const batch_norm_attrs *attrs = step->attrs;
+    tape_place scale, shift;
+    PARE_TRY(tape_value_as(tape, step->inputs[BN_SCALE], NULL, &scale, error));
+    PARE_TRY(tape_value_as(tape, step->inputs[BN_BIAS], NULL, &shift, error));
+    batch_norm_buffers buffers = {plan->x.buffer, plan->mean, plan->variance, scale.buffer, shift.buffer};
+    PARE_TRY(batch_norm_emit_statistics(tape, step, &plan->extent, &buffers, error));
+    return plan->fused
+               ? PARE_OK
+               : batch_norm_emit_residual(tape, step, &plan->extent, &plan->x, &buffers, attrs->epsilon, done, error);
+}
+
+static pare_status describe_forward(pare_tape *tape, const tape_step *step, const batch_norm_plan *plan, bool given,
+                                    dnnl_primitive_desc_t *primitive, pare_error *error) {
+    const batch_norm_attrs *attrs = step->attrs;
+    dnnl_memory_desc_t desc = tape_onednn_desc(&plan->x, &tape_tensor_at(tape, step->inputs[BN_X])->shape);
+    dnnl_batch_normalization_desc_t op;
+    dnnl_status_t status = dnnl_batch_normalization_forward_desc_init(&op, dnnl_forward_training, &desc, attrs->epsilon,
+                                                                      flags_of(plan, given));
+    PARE_TRY(tape_onednn_status(step, status, "batch normalization", error));
+    return tape_onednn_describe(tape, step, &op, NULL, primitive, error);
+}
+
 static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_error *error) {
     const batch_norm_attrs *attrs = step->attrs;
     const pare_shape *shape = &tape_tensor_at(tape, step->inputs[BN_X])->shape;
@@ -125,18 +152,23 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
     plan->fused = tape_absorb_relu(tape, step->outputs[0], true);
     plan->spread = !attrs->frozen && tape->ranks.count > 1;
     PARE_TRY(tape_value(tape, step->inputs[BN_X], &plan->x, error));
-    dnnl_memory_desc_t desc = tape_onednn_desc(&plan->x, shape);
-    dnnl_batch_normalization_desc_t op;
-    dnnl_status_t status = dnnl_batch_normalization_forward_desc_init(&op, dnnl_forward_training, &desc, attrs->epsilon,
-                                                                      flags_of(step, plan));
-    PARE_TRY(tape_onednn_status(step, status, "batch normalization", error));
-    PARE_TRY(tape_onednn_describe(tape, step, &op, NULL, &plan->forward, error));
+    plan->own = !attrs->frozen && !plan->spread && batch_norm_extent_of(&plan->x, shape, &plan->extent);
+    bool given = attrs->frozen || plan->spread;
+    PARE_TRY(describe_forward(tape, step, plan, given, &plan->hint, error));
+    PARE_TRY(describe_forward(tape, step, plan, given || plan->own, &plan->forward, error));
     if (plan->fused) {
         PARE_TRY(tape_onednn_buffer(tape, dnnl_primitive_desc_query_md(plan->forward, dnnl_query_workspace_md, 0),
                                     &plan->workspace, error));
     }
     tape_place y;
     PARE_TRY(place_statistics(tape, step, plan, error));
+    if (plan->own) {
+        bool done = false;
+        PARE_TRY(own_forward(tape, step, plan, &done, error));
+        if (done) {
+            return emit_running(tape, step, plan, error);
+        }
+    }
     PARE_TRY(tape_new_value(tape, step->outputs[0], plan->x.layout, &y, error));
     if (plan->spread) {
         batch_norm_part part = part_of(tape, step, plan);
@@ -145,7 +177,7 @@ static pare_status batch_norm_forward(pare_tape *tape, tape_step *step, pare_err
     tape_onednn_arg args[8];
     size_t count = 0;
     PARE_TRY(common_args(tape, step, plan, args, &count, error));
-    args[count++] = (tape_onednn_arg){DNNL_ARG_DST, y.buffer, desc};
+    args[count++] = (tape_onednn_arg){DNNL_ARG_DST, y.buffer, args[0].desc};
     PARE_TRY(tape_onednn_emit(tape, step, plan->forward, args, count, error));
     return attrs->frozen ? PARE_OK : emit_running(tape, step, plan, error);
 }
@@ -162,9 +194,9 @@ static pare_status batch_norm_backward(pare_tape *tape, tape_step *step, pare_er
     dnnl_batch_normalization_desc_t op;
     dnnl_primitive_desc_t primitive = NULL;
     dnnl_status_t status = dnnl_batch_normalization_backward_desc_init(&op, dnnl_backward, &desc, &desc, attrs->epsilon,
-                                                                       flags_of(step, plan));
+                                                                       flags_of(plan, attrs->frozen || plan->spread));
     PARE_TRY(tape_onednn_status(step, status, "batch normalization's gradient", error));
-    PARE_TRY(tape_onednn_describe(tape, step, &op, plan->forward, &primitive, error));
+    PARE_TRY(tape_onednn_describe(tape, step, &op, plan->hint, &primitive, error));
     tape_place dy, dx, dscale, dbias;
     PARE_TRY(tape_gradient_as(tape, step->outputs[0], plan->x.layout, &dy, error));
     PARE_TRY(tape_new_place(tape, step->inputs[BN_SCALE], NULL, &dscale, error));

@@ -183,6 +183,40 @@ static pare_status place_operands(pare_tape *tape, const tape_step *step, binary
     return PARE_OK;
 }
 
+static pare_status binary_forward(pare_tape *tape, tape_step *step, pare_error *error);
+
+tape_step *tape_absorb_add(pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place *added,
+                           tape_place *sum, pare_error *error) {
+    tape_step *add = tape_only_reader(tape, tensor);
+    if (add == NULL || add->class->forward != binary_forward || *(const int32_t *)add->attrs != PARE_BINARY_ADD) {
+        return NULL;
+    }
+    uint32_t other = add->inputs[add->inputs[0] == tensor ? 1 : 0];
+    const tape_tensor *left = tape_tensor_at(tape, tensor), *right = tape_tensor_at(tape, other);
+    if (!right->placed || !pare_shape_equal(&left->shape, &right->shape) ||
+        !tape_layout_equal(right->value.layout, layout)) {
+        return NULL;
+    }
+    *added = right->value;
+    if (tape_may_overwrite(tape, add, other)) {
+        *sum = *added;
+        tape_share_value(tape, add->outputs[0], sum);
+    } else if (tape_new_value(tape, add->outputs[0], layout, sum, error) != PARE_OK) {
+        return NULL;
+    }
+    add->absorbed = TAPE_ABSORBED_FORWARD;
+    return add;
+}
+
+/* What the way back needs of a sum that another step made. */
+static pare_status plan_absorbed(pare_tape *tape, const tape_step *step, binary_plan *plan, pare_error *error) {
+    PARE_TRY(tape_value(tape, step->outputs[0], &plan->a, error));
+    plan->b = plan->a;
+    tape_broadcast_flat(&plan->walk,
+                        tape_layout_floats(plan->a.layout, &tape_tensor_at(tape, step->outputs[0])->shape));
+    return PARE_OK;
+}
+
 static pare_status binary_forward(pare_tape *tape, tape_step *step, pare_error *error) {
     binary_plan *plan = tape_make(tape, 1, sizeof *plan);
     if (plan == NULL) {
@@ -190,6 +224,9 @@ static pare_status binary_forward(pare_tape *tape, tape_step *step, pare_error *
     }
     step->plan = plan;
     plan->loop = &loops[*(const int32_t *)step->attrs];
+    if (step->absorbed != TAPE_NOT_ABSORBED) {
+        return plan_absorbed(tape, step, plan, error);
+    }
     plan->relu = plan->loop->linear && tape_absorb_relu(tape, step->outputs[0], false);
     PARE_TRY(place_operands(tape, step, plan, error));
     const pare_shape *shape = &tape_tensor_at(tape, step->outputs[0])->shape;

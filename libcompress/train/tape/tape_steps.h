@@ -24,6 +24,11 @@ void tape_pin(pare_tape *tape, uint32_t tensor);
 /* True where a Relu alone reads the tensor: the caller applies it, and its step does nothing forwards; backwards
  * neither, with `both_ways`. */
 bool tape_absorb_relu(pare_tape *tape, uint32_t tensor, bool both_ways);
+/* The Add that alone reads the tensor, where its other operand is of the same shape and lies in this layout already:
+ * the caller computes the sum of the tensor and `added` into `sum`, and its step does nothing forwards. NULL: there is
+ * none, or memory ran out. */
+tape_step *tape_absorb_add(pare_tape *tape, uint32_t tensor, const tape_layout *layout, tape_place *added,
+                           tape_place *sum, pare_error *error);
 /* The step that is oneDNN's resampling, of pare_resize_attrs; NULL in a build without. */
 const tape_step_class *tape_resampling_class(void);
 pare_status tape_unary_forward(pare_tape *tape, tape_step *step, pare_error *error);
