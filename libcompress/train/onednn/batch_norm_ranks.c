@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/onednn/batch_norm_own.h"
 #include "train/tape/tape_internal.h"
 #include "train/tape/tape_steps.h"
 
@@ -63,13 +64,13 @@ static pare_status run_merge(void *context, void *const *pointers) {
     return PARE_OK;
 }
 
-pare_status batch_norm_ranks_statistics(pare_tape *tape, const tape_step *step, const batch_norm_part *part,
-                                        const tape_place *y, pare_error *error) {
+/* Those of layouts that Pare's own loop does not know. */
+static pare_status emit_primitive_statistics(pare_tape *tape, const tape_step *step, const batch_norm_part *part,
+                                             const tape_place *y, pare_error *error) {
     const pare_shape channels = {.rank = 1, .dims = {(int64_t)part->channels}};
     dnnl_memory_desc_t desc = tape_onednn_desc(&part->x, part->shape), vector = tape_onednn_plain(&channels);
     dnnl_batch_normalization_desc_t op;
     dnnl_primitive_desc_t primitive = NULL;
-    exchange *e = NULL;
     dnnl_status_t status =
         dnnl_batch_normalization_forward_desc_init(&op, dnnl_forward_training, &desc, part->epsilon, 0);
     PARE_TRY(tape_onednn_status(step, status, "batch normalization", error));
@@ -78,7 +79,19 @@ pare_status batch_norm_ranks_statistics(pare_tape *tape, const tape_step *step, 
                               {DNNL_ARG_MEAN, part->mean, vector},
                               {DNNL_ARG_VARIANCE, part->variance, vector},
                               {DNNL_ARG_DST, y->buffer, desc}};
-    PARE_TRY(tape_onednn_emit(tape, step, primitive, args, 4, error));
+    return tape_onednn_emit(tape, step, primitive, args, 4, error);
+}
+
+pare_status batch_norm_ranks_statistics(pare_tape *tape, const tape_step *step, const batch_norm_part *part,
+                                        const tape_place *y, pare_error *error) {
+    batch_norm_extent extent;
+    exchange *e = NULL;
+    if (batch_norm_extent_of(&part->x, part->shape, &extent)) {
+        batch_norm_buffers buffers = {.x = part->x.buffer, .mean = part->mean, .variance = part->variance};
+        PARE_TRY(batch_norm_emit_statistics(tape, step, &extent, &buffers, error));
+    } else {
+        PARE_TRY(emit_primitive_statistics(tape, step, part, y, error));
+    }
     PARE_TRY(make_exchange(tape, part, &e, error));
     return tape_emit(tape, step, run_merge, NULL, e, (const uint32_t[]){part->mean, part->variance}, 2, error);
 }
