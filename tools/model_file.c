@@ -99,7 +99,7 @@ static pare_status load_graph(model_file *file, bool training, pare_error *error
         PARE_TRY(parse_shape(common.shapes.items[i], &file->memory, &bindings[i], error));
     }
     pare_import_options options = {
-        .bindings = bindings, .binding_count = common.shapes.count, .keep_dropout = training};
+        .bindings = bindings, .binding_count = common.shapes.count, .for_training = training};
     return pare_graph_load(file->path, &options, &file->graph, error);
 }
 

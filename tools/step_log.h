@@ -4,13 +4,14 @@
 
 #include "pare/train.h"
 
-/* Opens --step-log: CSV with the columns step (from 1), loss and lr, with as many digits as tell doubles apart. The
- * steps of this process: a resumed run begins behind those of the run before. */
-pare_status step_log_open(const char *path, pare_error *error);
-/* Adds the step that `progress` tells of; does nothing without a log. What cannot be written is told at the end. */
-void step_log_add(const pare_train_progress *progress);
-/* Makes the file visible, also of a run that was interrupted or failed; `status` is handed through where it is an
- * error. */
+/* --step-log: CSV with the columns step (from 1), loss and lr, with as many digits as tell doubles apart. A resumed
+ * run keeps the file's rows of the steps before its first. */
+void step_log_open(const char *path, bool resumed);
+/* Adds the step that `progress` tells of, and replaces the file where `flush`; does nothing without a log.
+ * PARE_BAD_INPUT where the file of a resumed run is no step log. */
+pare_status step_log_add(const pare_train_progress *progress, bool flush, pare_error *error);
+/* Replaces the file a last time, also of a run that was interrupted or failed; `status` is handed through where it is
+ * an error. */
 pare_status step_log_close(pare_status status, pare_error *error);
 
 #endif

@@ -78,6 +78,7 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
         .checkpoint = train.checkpoint,
         .checkpoint_steps = (uint64_t)train.checkpoint_steps,
         .resume = train.resume,
+        .progress = cli_progress,
     };
     PARE_TRY(parse_augment(train.augment, &o->augment, error));
     return fill_schedule(&o->schedule, error);
@@ -269,7 +270,8 @@ pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error)
 static pare_status rebuild(model_file *file, const train_data *data, pare_error *error) {
     size_t inserted = 0;
     pare_dataset *some = NULL;
-    pare_run_options run = {.threads = (int32_t)common.threads};
+    pare_run_options run = {
+        .threads = (int32_t)common.threads, .progress = cli_progress, .progress_context = (void *)"measuring"};
     pare_status status = open_some(data, REBUILD_SAMPLES, &some, error);
     if (status == PARE_OK) {
         status = pare_rebuild_batchnorm(file->graph, some, &file->preprocess, &run, &inserted, error);
@@ -300,6 +302,7 @@ static pare_status train_and_log(const char *path, model_file *file, train_data 
     train_report report = {.log_path = train.log,
                            .title = path,
                            .resumed = train.resume != NULL,
+                           .checkpoint_steps = (uint64_t)train.checkpoint_steps,
                            .validated = data->validation != NULL,
                            .classification = file->preprocess.task == PARE_TASK_CLASSIFICATION};
     options->report = train_report_step;
@@ -336,7 +339,7 @@ pare_status train_once(const char *path, const pare_distill_options *distill, in
         status = train_hash_file(path, &options.model_hash, error);
     }
     if (status == PARE_OK && train.step_log != NULL && is_first_rank()) {
-        status = step_log_open(train.step_log, error);
+        step_log_open(train.step_log, train.resume != NULL);
     }
     status = pare_ranks_agree(status, error);
     if (status == PARE_OK) {

@@ -50,8 +50,9 @@ static bool apply_word(const char *word, size_t length, pare_augment *a) {
             return false;
         }
         if (words[i].whole != NULL) {
-            *words[i].whole = (int32_t)value;
-            return fabs(value) < 1e6 && value == floor(value);
+            bool whole = fabs(value) < 1e6 && value == floor(value);
+            *words[i].whole = whole ? (int32_t)value : 0;
+            return whole;
         }
         *words[i].number = value;
         return true;

@@ -85,9 +85,6 @@ static pare_status open_log(train_report *r, uint64_t resumed_step, pare_error *
 
 static pare_status log_epoch(train_report *r, const pare_train_progress *p) {
     const pare_metrics *m = p->metrics;
-    if (r->log == NULL) {
-        PARE_TRY(open_log(r, r->resumed ? r->first_step : 0, &r->error));
-    }
     pare_train_row row = {.epoch = p->epoch + 1,
                           .step = p->step,
                           .lr = p->lr,
@@ -107,23 +104,27 @@ static pare_status log_epoch(train_report *r, const pare_train_progress *p) {
     return pare_train_log_add(r->log, &row, &r->error);
 }
 
+/* A row of each log. A file that cannot be gone on with is found at the first step. */
+static pare_status log_step(train_report *r, const pare_train_progress *p) {
+    bool saved = p->epoch_ends || (r->checkpoint_steps > 0 && p->step % r->checkpoint_steps == 0);
+    if (r->log == NULL) {
+        PARE_TRY(open_log(r, r->resumed ? p->step - 1 : 0, &r->error));
+    }
+    PARE_TRY(p->step > r->last_step ? step_log_add(p, saved, &r->error) : PARE_OK);
+    r->last_step = p->step;
+    return p->epoch_ends ? log_epoch(r, p) : PARE_OK;
+}
+
 bool train_report_step(void *context, const pare_train_progress *progress) {
     train_report *r = context;
-    if (!r->started) {
-        r->started = true;
-        r->first_step = progress->step - 1;
-    }
     if (!is_first_rank()) {
         return !cli_interrupted();
     }
-    step_log_add(progress);
     draw_line(progress);
-    if (progress->epoch_ends) {
-        bool first = r->log == NULL;
-        r->failed = log_epoch(r, progress);
-        if (people_read_stdout()) {
-            print_epoch(progress, first);
-        }
+    r->failed = log_step(r, progress);
+    if (progress->epoch_ends && people_read_stdout()) {
+        print_epoch(progress, !r->printed);
+        r->printed = true;
     }
     return r->failed == PARE_OK && !cli_interrupted();
 }

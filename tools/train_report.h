@@ -8,10 +8,11 @@
 typedef struct train_report {
     const char *log_path, *title; /* --log (nullable); the page's title */
     bool resumed, validated, classification;
-    pare_train_log *log; /* opened at the first epoch's end */
-    uint64_t first_step; /* steps made before this process's first */
-    bool started;
-    pare_status failed; /* of the log */
+    uint64_t checkpoint_steps;
+    pare_train_log *log; /* opened at the first step */
+    uint64_t last_step;  /* that was told of */
+    bool printed;        /* the table's head */
+    pare_status failed;  /* of a log */
     pare_error error;
 } train_report;
 

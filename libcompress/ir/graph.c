@@ -113,7 +113,7 @@ static bool copy_metadata(const pare_graph *graph, pare_graph *copy) {
     copy->doc = pare_arena_copy_string(&copy->arena, graph->doc);
     copy->ir_version = graph->ir_version;
     copy->opset = graph->opset;
-    copy->keep_dropout = graph->keep_dropout;
+    copy->for_training = graph->for_training;
     return copy->name != NULL && copy->producer != NULL && copy->doc != NULL;
 }
 

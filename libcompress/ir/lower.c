@@ -184,8 +184,8 @@ static pare_status make_slots(struct pare_lower_state *state, const pare_graph *
 
 static pare_status fuse_clone(pare_graph *clone, pare_error *error) {
     bool changed = false;
-    if (clone->keep_dropout) { /* nothing is trained here, and a copy would cost time and keep neighbours apart */
-        clone->keep_dropout = false;
+    if (clone->for_training) { /* nothing is trained here, and a copy would cost time and keep neighbours apart */
+        clone->for_training = false;
         PARE_TRY(pare_remove_identities(clone, &changed, error));
     }
     PARE_TRY(pare_fold_batchnorm(clone, &changed, error));

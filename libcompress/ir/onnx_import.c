@@ -120,7 +120,7 @@ pare_status pare_graph_from_onnx(const pare_onnx_file *file, const pare_import_o
     importer.proto = file->proto->graph;
     PARE_TRY(check_model(&importer));
     PARE_TRY(pare_graph_create(0, &importer.graph, error));
-    importer.graph->keep_dropout = options != NULL && options->keep_dropout;
+    importer.graph->for_training = options != NULL && options->for_training;
     pare_status status = import_steps(&importer, options == NULL || !options->no_simplify);
     if (status == PARE_OK) {
         status = pare_graph_check(importer.graph, error);

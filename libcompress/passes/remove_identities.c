@@ -155,9 +155,17 @@ static bool bypass(pare_graph *graph, pare_node *node, pare_value *x) {
     return true;
 }
 
+/* A bias of zeros or a scale of ones may only be where training begins; a single number is none. */
+static bool is_parameter(const pare_value *value) {
+    return value != NULL && value->data != NULL && value->dtype == PARE_F32 && value->data_bytes > sizeof(float);
+}
+
 /* What runs as an identity and trains as something else. */
 static bool is_for_training(const pare_graph *graph, const pare_node *node) {
-    return graph->keep_dropout && pass_is(node, "Dropout") && !is_neutral(pass_input(node, 1), 0.0);
+    bool drops = pass_is(node, "Dropout") && !is_neutral(pass_input(node, 1), 0.0);
+    bool computes = pass_is(node, "Add") || pass_is(node, "Sub") || pass_is(node, "Mul") || pass_is(node, "Div");
+    bool learns = computes && (is_parameter(pass_input(node, 0)) || is_parameter(pass_input(node, 1)));
+    return graph->for_training && (drops || learns);
 }
 
 static bool remove_idle(pare_graph *graph, pare_node *node) {

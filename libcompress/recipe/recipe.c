@@ -107,7 +107,7 @@ static pare_status build_fields(const recipe_reader *reader, json_t *recipe, con
                                 uint64_t seed, pare_graph *graph, pare_recipe_report *report) {
     layer_builder builder = {.graph = graph, .error = reader->error};
     pare_random_seed(&builder.random, seed);
-    graph->keep_dropout = true;
+    graph->for_training = true;
     PARE_TRY(recipe_read(reader, recipe, &family->table, common_fields, fields));
     PARE_TRY(keep_texts(reader, recipe, family, graph));
     PARE_TRY(family->build(&builder, fields, reader, recipe));

@@ -188,11 +188,12 @@ static pare_status open_session(pare_teacher *t, const pare_shape *input, size_t
     pare_session_options options = {.struct_size = sizeof options, .batch = (int64_t)batch, .threads = threads};
     PARE_TRY(pare_session_create(t->model, &options, &t->session, error));
     PARE_TRY(check_input(t, input, batch, error));
-    t->output_count = pare_session_output_count(t->session);
-    if (t->output_count > MOST_HINTS + 1) {
+    size_t outputs = pare_session_output_count(t->session);
+    if (outputs > MOST_HINTS + 1) {
         return pare_fail(error, PARE_UNSUPPORTED, "expected a teacher of at most %d outputs, found %zu", MOST_HINTS + 1,
-                         t->output_count);
+                         outputs);
     }
+    t->output_count = outputs;
     for (size_t i = 0; i < t->output_count; i++) {
         size_t bytes = pare_session_output(t->session, i).bytes;
         t->outputs[i] = (pare_output_buffer){pare_alloc(bytes), bytes};
@@ -203,25 +204,29 @@ static pare_status open_session(pare_teacher *t, const pare_shape *input, size_t
     return PARE_OK;
 }
 
-pare_status teacher_create(const pare_distill_options *options, const pare_preprocess *preprocess, pare_dataset *data,
-                           const pare_shape *input, size_t batch, int32_t threads, pare_teacher **teacher,
-                           pare_error *error) {
-    PARE_TRY(check_options(options, error));
-    PARE_TRY(check_samples(options, preprocess, data, error));
+pare_status teacher_create(const pare_train_options *options, pare_dataset *data, const pare_shape *input, size_t batch,
+                           pare_teacher **teacher, pare_error *error) {
+    const pare_distill_options *distill = options->distill;
+    PARE_TRY(check_options(distill, error));
+    PARE_TRY(check_samples(distill, options->preprocess, data, error));
     pare_teacher *t = pare_alloc_zero(1, sizeof *t);
     if (t == NULL) {
         return pare_fail_memory(error, sizeof *t);
     }
     t->tensor = TAPE_NONE;
-    pare_status status = lower(t, options, error);
+    pare_status status = lower(t, distill, error);
     if (status == PARE_OK) {
         find_ending(t);
-        status = open_session(t, input, batch, threads, error);
+        status = open_session(t, input, batch, options->threads, error);
     }
-    if (status == PARE_OK && options->cache != NULL) {
-        teacher_cache_key key = {options->teacher_hash, t->outputs[0].bytes / sizeof(float) / batch, preprocess, data};
+    if (status == PARE_OK && distill->cache != NULL) {
+        teacher_cache_key key = {distill->teacher_hash, t->outputs[0].bytes / sizeof(float) / batch,
+                                 options->preprocess, data};
+        pare_run_options run = {.threads = options->threads,
+                                .progress = options->progress,
+                                .progress_context = (void *)"asking the teacher"};
         t->cached_values = key.values;
-        status = teacher_cache_load(options->cache, &key, t->model, threads, &t->cache, error);
+        status = teacher_cache_load(distill->cache, &key, t->model, &run, &t->cache, error);
     }
     if (status != PARE_OK) {
         teacher_free(t);
@@ -346,6 +351,9 @@ static void as_logits(const pare_teacher *t, const float *from, float *to, size_
 
 pare_status teacher_feed(pare_teacher *teacher, pare_tape *tape, const pare_batch *batch, pare_error *error) {
     size_t count = teacher->rows * teacher->classes;
+    if (teacher->cache != NULL && teacher->tensor == TAPE_NONE) {
+        return PARE_OK; /* all the weight is on the labels */
+    }
     if (teacher->cache != NULL) {
         float *to = tape_input_data(tape, teacher->tensor);
         size_t samples = count / teacher->cached_values;

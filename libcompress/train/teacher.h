@@ -8,12 +8,11 @@
 
 typedef struct pare_teacher pare_teacher;
 
-/* Plans the teacher for batches of `batch` samples of this input (without its batch dimension). PARE_USAGE for
- * options out of range, values that hints name and the teacher does not have, or an input that is not the
- * student's. */
-pare_status teacher_create(const pare_distill_options *options, const pare_preprocess *preprocess, pare_dataset *data,
-                           const pare_shape *input, size_t batch, int32_t threads, pare_teacher **teacher,
-                           pare_error *error);
+/* Plans the teacher of options->distill for batches of `batch` samples of this input (without its batch dimension).
+ * PARE_USAGE for options out of range, values that hints name and the teacher does not have, or an input that is not
+ * the student's. */
+pare_status teacher_create(const pare_train_options *options, pare_dataset *data, const pare_shape *input, size_t batch,
+                           pare_teacher **teacher, pare_error *error);
 /* Accepts NULL. */
 void teacher_free(pare_teacher *teacher);
 /* The tape's input that receives the teacher's answers [rows, classes], as what the student's loss of this kind works

@@ -88,21 +88,25 @@ static pare_status write_file(const char *path, uint32_t key, const float *outpu
 
 typedef struct collected {
     float *outputs;
-    size_t values, done;
+    size_t values, done, samples;
 } collected;
 
 static pare_status collect(void *context, const float *inputs, size_t inputs_per_sample, const float *outputs,
                            size_t outputs_per_sample, const int64_t *classes, const float *values,
                            size_t targets_per_sample, size_t count, pare_error *error) {
     collected *c = context;
-    (void)inputs, (void)inputs_per_sample, (void)classes, (void)values, (void)targets_per_sample, (void)error;
+    (void)inputs, (void)inputs_per_sample, (void)classes, (void)values, (void)targets_per_sample;
+    if (outputs_per_sample != c->values || count > c->samples - c->done) {
+        return pare_fail(error, PARE_USAGE, "expected a teacher that says %zu numbers of a sample, found %zu", c->values,
+                         outputs_per_sample);
+    }
     memcpy(c->outputs + c->done * c->values, outputs, count * outputs_per_sample * sizeof *outputs);
     c->done += count;
     return PARE_OK;
 }
 
 static pare_status load(const char *path, uint32_t key, const teacher_cache_key *what, pare_model *model,
-                        int32_t threads, float *outputs, size_t count, pare_error *error) {
+                        const pare_run_options *run, float *outputs, size_t count, pare_error *error) {
     uint8_t *file = NULL;
     size_t size = 0;
     bool fits = false;
@@ -114,14 +118,13 @@ static pare_status load(const char *path, uint32_t key, const teacher_cache_key 
             return status;
         }
     }
-    pare_run_options run = {.threads = threads};
-    collected into = {outputs, what->values, 0};
-    PARE_TRY(pare_run_dataset(model, what->data, what->preprocess, &run, collect, &into, error));
+    collected into = {outputs, what->values, 0, pare_dataset_count(what->data)};
+    PARE_TRY(pare_run_dataset(model, what->data, what->preprocess, run, collect, &into, error));
     return write_file(path, key, outputs, count, error);
 }
 
-pare_status teacher_cache_load(const char *path, const teacher_cache_key *key, pare_model *model, int32_t threads,
-                               float **outputs, pare_error *error) {
+pare_status teacher_cache_load(const char *path, const teacher_cache_key *key, pare_model *model,
+                               const pare_run_options *run, float **outputs, pare_error *error) {
     size_t count = 0, bytes = 0;
     uint32_t hash = 0;
     if (!pare_mul_size(pare_dataset_count(key->data), key->values, &count) ||
@@ -130,6 +133,6 @@ pare_status teacher_cache_load(const char *path, const teacher_cache_key *key, p
     }
     PARE_TRY(hash_key(key, &hash, error));
     *outputs = pare_alloc(bytes + 1);
-    return *outputs != NULL ? load(path, hash, key, model, threads, *outputs, count, error)
+    return *outputs != NULL ? load(path, hash, key, model, run, *outputs, count, error)
                             : pare_fail_memory(error, bytes);
 }

@@ -2,9 +2,8 @@
 #ifndef PARE_TEACHER_CACHE_H
 #define PARE_TEACHER_CACHE_H
 
-#include "pare/dataset.h"
+#include "pare/evaluate.h"
 #include "pare/model.h"
-#include "pare/preprocess.h"
 
 /* What the outputs depend on. */
 typedef struct teacher_cache_key {
@@ -15,8 +14,8 @@ typedef struct teacher_cache_key {
 } teacher_cache_key;
 
 /* *outputs [samples, values], freed with pare_free: from the file where it is that of this key, else computed and
- * written to it. PARE_BAD_INPUT for a damaged file. */
-pare_status teacher_cache_load(const char *path, const teacher_cache_key *key, pare_model *model, int32_t threads,
-                               float **outputs, pare_error *error);
+ * written to it. PARE_BAD_INPUT for a damaged file; PARE_USAGE where the model says another number of values. */
+pare_status teacher_cache_load(const char *path, const teacher_cache_key *key, pare_model *model,
+                               const pare_run_options *run, float **outputs, pare_error *error);
 
 #endif

@@ -144,7 +144,8 @@ static pare_status record_network(trainer *t, pare_error *error) {
     PARE_TRY(tape_create(t->graph, (int64_t)t->batch, o->seed, &t->tape, error));
     tape_spread(t->tape, &ranks);
     if (o->quant_aware != NULL) {
-        pare_run_options run = {.threads = o->threads};
+        pare_run_options run = {
+            .threads = o->threads, .progress = o->progress, .progress_context = (void *)"calibrating"};
         PARE_TRY(pare_quant_aware_prepare(t->graph, o->calibration, o->preprocess, o->quant_aware, &run,
                                           &t->quant_aware, error));
         pare_quant_aware_use(t->quant_aware, t->tape);
@@ -160,7 +161,7 @@ static pare_status open_teacher(trainer *t, pare_error *error) {
     pare_shape shape = sample_shape(t->graph);
     return o->distill == NULL
                ? PARE_OK
-               : teacher_create(o->distill, o->preprocess, t->data, &shape, t->batch, o->threads, &t->teacher, error);
+               : teacher_create(o, t->data, &shape, t->batch, &t->teacher, error);
 }
 
 /* A cache is made by rank 0; where the others see its file, they read it. */
@@ -251,7 +252,8 @@ static pare_status start(trainer *t, pare_error *error) {
     /* Last: from here on its thread reads the set. */
     pare_status status = open_loader(t, error);
     if (status == PARE_OK) {
-        status = pare_loader_seek(t->loader, t->progress.epoch, t->progress.batch_in_epoch, error);
+        bool next = t->progress.batch_in_epoch == t->epoch_steps; /* saved before the validation */
+        status = pare_loader_seek(t->loader, t->progress.epoch + next, next ? 0 : t->progress.batch_in_epoch, error);
     }
     return pare_ranks_agree(status, error);
 }
@@ -331,16 +333,17 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
 /* --- epochs --------------------------------------------------------------------------------- */
 
 static void describe(const trainer *t, pare_train_progress *shown) {
-    double each = t->seconds / (double)(t->progress.step - t->first_step);
+    uint64_t made = t->progress.step - t->first_step; /* 0 where only a validation was left */
+    double each = made > 0 ? t->seconds / (double)made : 0;
     shown->epoch = t->progress.epoch;
     shown->epochs = t->options->epochs;
     shown->step = t->progress.step;
     shown->steps = t->progress.total_steps;
     shown->epoch_loss = t->progress.loss_sum / (double)t->progress.loss_count;
-    shown->samples_per_second = (double)t->samples / t->seconds;
+    shown->samples_per_second = made > 0 ? (double)t->samples / t->seconds : 0;
     shown->seconds_left = each * (double)(t->progress.total_steps - t->progress.step);
     shown->seconds = t->epoch_seconds;
-    shown->epoch_samples_per_second = (double)t->epoch_samples / t->epoch_seconds;
+    shown->epoch_samples_per_second = made > 0 ? (double)t->epoch_samples / t->epoch_seconds : 0;
 }
 
 /* To --checkpoint, where there is one. */
@@ -368,6 +371,21 @@ static pare_status fail_interrupted(const trainer *t, pare_error *error) {
     return pare_ranks_agree(status, error);
 }
 
+/* Where an interrupt ends it, the checkpoint is of before: resuming validates first. */
+static pare_status validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error) {
+    pare_status status = trainer_validate(t, metrics, improved, error);
+    if (status != PARE_INTERRUPTED) {
+        return status;
+    }
+    PARE_TRY(save(t, error));
+    return fail_interrupted(t, error);
+}
+
+static bool is_at_epoch_end(const trainer *t) {
+    return t->progress.loss_count > 0 &&
+           (t->progress.batch_in_epoch == t->epoch_steps || t->progress.step == t->progress.total_steps);
+}
+
 static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_result *result, pare_error *error) {
     const pare_train_options *o = t->options;
     pare_metrics metrics = {0};
@@ -376,7 +394,7 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     shown->epoch_ends = true;
     result->loss = shown->epoch_loss;
     if (t->validation != NULL) {
-        PARE_TRY(trainer_validate(t, &metrics, &shown->improved, error));
+        PARE_TRY(validate(t, &metrics, &shown->improved, error));
         shown->metrics = &metrics;
     }
     t->progress.epoch++;
@@ -386,10 +404,11 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     t->epoch_seconds = 0;
     t->epoch_samples = 0;
     t->stopped_early = o->patience > 0 && t->progress.early_stop_counter >= o->patience;
-    pare_status status = save(t, error);
     bool stops = false;
+    /* First: a run that is killed behind the checkpoint would never report this epoch. */
+    pare_status status = report(t, shown, &stops, error);
     if (status == PARE_OK) {
-        status = report(t, shown, &stops, error);
+        status = save(t, error);
     }
     if (status == PARE_OK && stops) {
         status = fail_interrupted(t, error);
@@ -416,14 +435,13 @@ static pare_status between_steps(trainer *t, pare_train_progress *shown, pare_er
 static pare_status run_steps(trainer *t, pare_train_result *result, pare_error *error) {
     pare_train_progress shown = {0};
     t->stopped_early = t->options->patience > 0 && t->progress.early_stop_counter >= t->options->patience;
+    if (is_at_epoch_end(t)) {
+        PARE_TRY(end_epoch(t, &shown, result, error));
+    }
     while (t->progress.step < t->progress.total_steps && !t->stopped_early) {
         shown.improved = shown.epoch_ends = false;
         PARE_TRY(take_step(t, &shown, error));
-        if (t->progress.batch_in_epoch == t->epoch_steps || t->progress.step == t->progress.total_steps) {
-            PARE_TRY(end_epoch(t, &shown, result, error));
-        } else {
-            PARE_TRY(between_steps(t, &shown, error));
-        }
+        PARE_TRY(is_at_epoch_end(t) ? end_epoch(t, &shown, result, error) : between_steps(t, &shown, error));
     }
     return PARE_OK;
 }
@@ -446,7 +464,8 @@ pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *vali
                        const pare_train_options *options, pare_train_result *result, pare_error *error) {
     pare_train_options resolved = *options;
     resolved.threads = options->threads > 0 ? options->threads : pare_default_threads();
-    trainer t = {.graph = graph, .data = data, .validation = validation, .options = &resolved, .importance_scale = 1.0};
+    trainer t = {.graph = graph, .data = data, .validation = validation, .options = &resolved, .importance_scale = 1.0,
+                 .labelled_scale = 1.0};
     pare_train_result made = {.loss = NAN};
     pare_status status = set_up(&t, error);
     if (status == PARE_OK) {
@@ -455,6 +474,7 @@ pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *vali
     if (status == PARE_OK) {
         summarize(&t, &made);
         status = trainer_finish(&t, &made.metrics, error);
+        status = status == PARE_INTERRUPTED ? fail_interrupted(&t, error) : status;
     }
     tear_down(&t);
     if (status == PARE_OK && result != NULL) {

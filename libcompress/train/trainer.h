@@ -39,6 +39,7 @@ typedef struct trainer {
     size_t rows, classes; /* of the targets: rows of `classes` numbers (or of one sample's values) */
     pare_loss_kind kind;
     double importance_scale; /* cross-entropy's divisor of this rank, over the mean of all ranks' */
+    double labelled_scale;   /* likewise of decoupled distillation: rows with a label */
     float *exchange;         /* for ranks_average */
     trainer_loss losses[TRAINER_LOSSES];
     size_t loss_count;

@@ -56,7 +56,7 @@ static pare_status check_targets(const trainer *t, pare_error *error) {
     pare_sample_info info = pare_dataset_info(t->data);
     bool own = t->options->preprocess->task == PARE_TASK_AUTOENCODER;
     bool wants_classes = t->kind == PARE_LOSS_CROSS_ENTROPY;
-    if (own || (info.target == PARE_TARGET_NONE && t->options->distill != NULL)) {
+    if (own ? !wants_classes : info.target == PARE_TARGET_NONE && t->options->distill != NULL) {
         return PARE_OK;
     }
     if (info.target == PARE_TARGET_NONE || (wants_classes && info.target != PARE_TARGET_CLASS)) {
@@ -65,6 +65,25 @@ static pare_status check_targets(const trainer *t, pare_error *error) {
                          info.target == PARE_TARGET_NONE ? "none" : "real numbers");
     }
     return PARE_OK;
+}
+
+static pare_status check_batch_axis(const pare_value *logits, pare_error *error) {
+    char text[160];
+    return logits->shape.rank > 0 && logits->shape.dims[0] < 0
+               ? PARE_OK
+               : pare_fail(error, PARE_UNSUPPORTED,
+                           "expected an output whose first dimension is the batch to train, found \"%s\" of %s",
+                           logits->name, pare_shape_text(&logits->shape, text, sizeof text));
+}
+
+/* Labels for outputs that each say no or yes: one label of several classes, or one of two for each output. */
+static pare_status check_flags(const trainer *t, size_t labels, pare_error *error) {
+    return labels == 1 || labels == t->classes
+               ? PARE_OK
+               : pare_fail(error, PARE_USAGE,
+                           "expected one label a sample, or one (0 or 1) for each of the network's %zu outputs, found "
+                           "%zu in \"%s\"",
+                           t->classes, labels, pare_dataset_spec(t->data));
 }
 
 /* rows × classes for classes, samples × values for values. */
@@ -81,8 +100,10 @@ static pare_status measure(trainer *t, const tape_tensor *logits, pare_error *er
     t->classes = logits->elements / t->rows;
     bool own = t->options->preprocess->task == PARE_TASK_AUTOENCODER;
     size_t given = own ? tape_tensor_at(t->tape, t->input)->elements / t->batch : info.target_count;
-    bool one_class = t->kind == PARE_LOSS_BINARY_CROSS_ENTROPY && info.target == PARE_TARGET_CLASS;
-    if (!classes && info.target != PARE_TARGET_NONE && !one_class && given != t->classes) {
+    bool flags = t->kind == PARE_LOSS_BINARY_CROSS_ENTROPY && info.target == PARE_TARGET_CLASS && !own;
+    if (flags) {
+        PARE_TRY(check_flags(t, info.target_count, error));
+    } else if (!classes && info.target != PARE_TARGET_NONE && given != t->classes) {
         return pare_fail(error, PARE_USAGE, "expected %zu targets a sample, one for each output, found %zu", t->classes,
                          given);
     }
@@ -149,6 +170,7 @@ static pare_status add_distillation(trainer *t, uint32_t logits, double weight, 
     uint32_t outputs = tape_extra_input(t->tape, "teacher", PARE_F32, &shape);
     if (attrs.kind == TAPE_LOSS_DECOUPLED) {
         t->labels = tape_extra_input(t->tape, "labels", PARE_S32, &rows);
+        attrs.scale = &t->labelled_scale;
     }
     PARE_TRY(teacher_bind(t->teacher, outputs, t->kind, t->rows, t->classes, error));
     return add(t, &attrs, logits, outputs, t->labels, error);
@@ -191,6 +213,7 @@ pare_status trainer_add_losses(trainer *t, pare_error *error) {
                          "expected an output that depends on weights that train, found \"%s\", which does not%s",
                          t->graph->outputs[0]->name, frozen ? ": everything is frozen (--freeze)" : "");
     }
+    PARE_TRY(check_batch_axis(logits, error));
     PARE_TRY(measure(t, tape_tensor_at(t->tape, tensor), error));
     double share = d == NULL ? 0.0 : labelled ? d->alpha : 1.0;
     if (share < 1.0) {

@@ -12,17 +12,18 @@
 typedef struct course {
     uint64_t checkpoint_steps, total_steps;
     uint64_t saves, resumes, validates;
-    uint64_t calibration; /* checksum */
+    uint64_t parameters, statistics; /* floats that are trained and that are tracked */
 } course;
 
-static course course_of(const trainer *t, uint32_t calibration) {
+static course course_of(const trainer *t) {
     const pare_train_options *o = t->options;
     return (course){.checkpoint_steps = o->checkpoint_steps,
                     .total_steps = t->progress.total_steps,
                     .saves = o->checkpoint != NULL,
                     .resumes = o->resume != NULL,
                     .validates = t->validation != NULL,
-                    .calibration = calibration};
+                    .parameters = t->tape->flat_count,
+                    .statistics = t->tape->state_floats};
 }
 
 /* Options of rank 0, as text; *text is freed by the caller. */
@@ -41,15 +42,11 @@ static pare_status share_options(const trainer *t, char **text, pare_error *erro
 
 pare_status trainer_compare(trainer *t, pare_error *error) {
     pare_checkpoint_identity first = t->identity;
-    uint32_t calibration = 0;
     char *options = NULL;
     if (pare_ranks_count() == 1) {
         return PARE_OK;
     }
-    if (t->options->quant_aware != NULL) {
-        PARE_TRY(pare_dataset_checksum(t->options->calibration, &calibration, error));
-    }
-    course own = course_of(t, calibration), others = own;
+    course own = course_of(t), others = own;
     pare_status status = share_options(t, &options, error);
     if (status == PARE_OK) {
         status = ranks_share(0, &first, sizeof first, error);
@@ -63,8 +60,8 @@ pare_status trainer_compare(trainer *t, pare_error *error) {
         status = pare_checkpoint_compare_ranks(&first, &t->identity, error);
         if (status == PARE_OK && memcmp(&own, &others, sizeof own) != 0) {
             status = pare_fail(error, PARE_USAGE,
-                               "expected --checkpoint, --checkpoint-steps, --resume, a validation set and the data to "
-                               "calibrate with as on rank 0, found others");
+                               "expected --checkpoint, --checkpoint-steps, --resume, --rebuild-batchnorm and a "
+                               "validation set as on rank 0, found others");
         }
         status = pare_ranks_agree(status, error);
     }
@@ -86,7 +83,7 @@ pare_status trainer_share_state(trainer *t, pare_error *error) {
 
 typedef struct step_start {
     int32_t status;
-    double importance; /* of the rank's samples */
+    double importance, labelled; /* of the rank's samples */
 } step_start;
 
 static double sum_of_importance(trainer *t) {
@@ -96,6 +93,20 @@ static double sum_of_importance(trainer *t) {
         sum += (double)importance[i];
     }
     return sum;
+}
+
+static double count_of_labelled(trainer *t) {
+    const int32_t *labels = tape_input_data(t->tape, t->labels);
+    double count = 0;
+    for (size_t i = 0; i < t->rows; i++) {
+        count += labels[i] >= 0;
+    }
+    return count;
+}
+
+/* A rank's divisor over the mean of all; 1 where there is nothing to divide. */
+static double scale_of(double own, double total, size_t count) {
+    return total > 0 ? own * (double)count / total : 1.0;
 }
 
 pare_status trainer_balance(trainer *t, pare_status status, pare_error *error) {
@@ -108,13 +119,18 @@ pare_status trainer_balance(trainer *t, pare_status status, pare_error *error) {
     if (status == PARE_OK && t->importance != TAPE_NONE) {
         own.importance = sum_of_importance(t);
     }
+    if (status == PARE_OK && t->labels != TAPE_NONE) {
+        own.labelled = count_of_labelled(t);
+    }
     PARE_TRY(ranks_gather(&own, sizeof own, all, error));
-    double total = 0;
+    double importance = 0, labelled = 0;
     for (size_t i = 0; i < count; i++) {
         failed |= all[i].status != PARE_OK;
-        total += all[i].importance;
+        importance += all[i].importance;
+        labelled += all[i].labelled;
     }
-    t->importance_scale = total > 0 ? own.importance * (double)count / total : 1.0;
+    t->importance_scale = scale_of(own.importance, importance, count);
+    t->labelled_scale = scale_of(own.labelled, labelled, count);
     return failed ? pare_ranks_agree(status, error) : PARE_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "pare/ranks.h"
 #include "pare/runtime.h"
@@ -86,8 +87,9 @@ static bool put_distillation(json_t *root, const pare_distill_options *d) {
     return json_object_set_new(root, "hints", hints) == 0 && good;
 }
 
-static bool put_quantization(json_t *root, const pare_quant_aware_options *q) {
+static bool put_quantization(json_t *root, const pare_quant_aware_options *q, uint32_t calibration_crc) {
     const named_number numbers[] = {
+        {"calibration_crc", calibration_crc},
         {"weight_bits", q->weight_bits},
         {"activation_bits", q->activation_bits},
         {"first_last_bits", q->first_last_bits},
@@ -134,28 +136,27 @@ static bool put_input(json_t *root, const trainer *t) {
 
 static bool put_lists(json_t *root, const trainer *t) {
     const pare_train_options *o = t->options;
-    json_t *milestones = json_array(), *weights = json_array(), *frozen = json_array();
-    bool good = true;
+    json_t *milestones = json_array(), *frozen = json_array();
+    const void *weights = o->loss.class_weights;
+    uLong crc = crc32_z(0, weights, weights != NULL ? o->loss.class_weight_count * sizeof(float) : 0);
+    const named_number class_weights[] = {{"class_weights_crc", (double)crc}};
+    bool good = put_numbers(root, class_weights, 1);
     for (size_t i = 0; i < t->schedule.milestone_count; i++) {
         good = good && json_array_append_new(milestones, json_real(t->schedule.milestones[i])) == 0;
-    }
-    for (size_t i = 0; i < o->loss.class_weight_count; i++) {
-        good = good && json_array_append_new(weights, json_real((double)o->loss.class_weights[i])) == 0;
     }
     for (size_t i = 0; i < o->freeze_count; i++) {
         good = good && json_array_append_new(frozen, json_string(o->freeze[i])) == 0;
     }
     good = json_object_set_new(root, "milestones", milestones) == 0 && good;
-    good = json_object_set_new(root, "class_weights", weights) == 0 && good;
     return json_object_set_new(root, "frozen", frozen) == 0 && good;
 }
 
 /* Canonical JSON, freed with free(); NULL when out of memory. */
-static char *describe_options(const trainer *t) {
+static char *describe_options(const trainer *t, uint32_t calibration_crc) {
     json_t *root = json_object();
     bool good = root != NULL && put_course(root, t) && put_augment(root, &t->options->augment) && put_lists(root, t) &&
                 put_input(root, t) && (t->options->distill == NULL || put_distillation(root, t->options->distill)) &&
-                (t->options->quant_aware == NULL || put_quantization(root, t->options->quant_aware));
+                (t->options->quant_aware == NULL || put_quantization(root, t->options->quant_aware, calibration_crc));
     char *text = good ? json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     return text;
@@ -206,7 +207,12 @@ pare_status trainer_save(trainer *t, pare_error *error) {
 
 pare_status trainer_load(trainer *t, const char *path, pare_error *error) {
     pare_checkpoint_array arrays[TRAINER_ARRAYS];
+    uint64_t planned = t->progress.total_steps;
     PARE_TRY(pare_checkpoint_load(path, &t->identity, &t->progress, arrays, trainer_arrays(t, arrays), error));
+    if (t->progress.total_steps != planned) {
+        return pare_fail(error, PARE_BAD_INPUT, "%s: expected a run of %llu steps, found one of %llu", path,
+                         (unsigned long long)planned, (unsigned long long)t->progress.total_steps);
+    }
     t->optimizer.step = t->progress.optimizer_step;
     t->saved = t->options->checkpoint != NULL && strcmp(t->options->checkpoint, path) == 0;
     t->saved_step = t->progress.step;
@@ -214,7 +220,11 @@ pare_status trainer_load(trainer *t, const char *path, pare_error *error) {
 }
 
 pare_status trainer_identify(trainer *t, pare_error *error) {
-    char *options = describe_options(t);
+    uint32_t calibration_crc = 0;
+    if (t->options->quant_aware != NULL) {
+        PARE_TRY(pare_dataset_checksum(t->options->calibration, &calibration_crc, error));
+    }
+    char *options = describe_options(t, calibration_crc);
     if (options == NULL) {
         return pare_fail_memory(error, 0);
     }

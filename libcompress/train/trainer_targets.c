@@ -44,30 +44,31 @@ static pare_status fill_classes(trainer *t, const pare_batch *batch, pare_error 
     return PARE_OK;
 }
 
-static pare_status add_flag(trainer *t, const pare_batch *batch, size_t row, int64_t class, float share,
+/* `index` counts the labels of the batch, of which a sample has one, or one for each output. */
+static pare_status add_flag(trainer *t, const pare_batch *batch, size_t index, int64_t class, float share,
                             pare_error *error) {
-    float *target = (float *)tape_input_data(t->tape, t->targets) + row * t->classes;
-    size_t classes = t->classes > 1 ? t->classes : 2;
+    float *targets = tape_input_data(t->tape, t->targets);
+    bool each = batch->targets == t->classes;
     if (class < 0) {
         return pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected a label, found none: this loss needs all",
-                         pare_dataset_spec(t->data), batch->samples[row / batch->targets]);
+                         pare_dataset_spec(t->data), batch->samples[index / batch->targets]);
     }
-    PARE_TRY(check_class(t, batch, row, class, classes, error));
-    if (t->classes == 1) {
-        target[0] += share * (float)class;
+    PARE_TRY(check_class(t, batch, index, class, each ? 2 : t->classes, error));
+    if (each) {
+        targets[index] += share * (float)class;
     } else {
-        target[class] += share;
+        targets[index * t->classes + (size_t)class] += share;
     }
     return PARE_OK;
 }
 
-/* One label out of two, or of several, for independent logits; shares of two where samples are mixed. */
+/* Targets of independent logits; shares of two samples' where they are mixed. */
 static pare_status fill_flags(trainer *t, const pare_batch *batch, pare_error *error) {
     memset(tape_input_data(t->tape, t->targets), 0, t->rows * t->classes * sizeof(float));
-    for (size_t row = 0; row < t->rows; row++) {
-        PARE_TRY(add_flag(t, batch, row, batch->classes[row], batch->lambda, error));
+    for (size_t i = 0; i < t->rows * batch->targets; i++) {
+        PARE_TRY(add_flag(t, batch, i, batch->classes[i], batch->lambda, error));
         if (batch->mixed_classes != NULL) {
-            PARE_TRY(add_flag(t, batch, row, batch->mixed_classes[row], 1.0F - batch->lambda, error));
+            PARE_TRY(add_flag(t, batch, i, batch->mixed_classes[i], 1.0F - batch->lambda, error));
         }
     }
     return PARE_OK;

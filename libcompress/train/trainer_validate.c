@@ -26,7 +26,9 @@ static pare_status evaluate(trainer *t, const float *values, const float *runnin
                             pare_error *error) {
     pare_graph *network = NULL;
     pare_model *model = NULL;
-    pare_run_options run = {.threads = t->options->threads};
+    pare_run_options run = {.threads = t->options->threads,
+                            .progress = t->options->progress,
+                            .progress_context = (void *)"validating"};
     PARE_TRY(tape_store(t->tape, values, running, error));
     PARE_TRY(pare_graph_clone(t->graph, &network, error));
     pare_status status = deploy(t, values, network, error);

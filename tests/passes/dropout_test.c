@@ -11,7 +11,7 @@
 #include "pare/passes.h"
 
 #define ELEMENTS 8
-#define KEEP (&(pare_import_options){.keep_dropout = true})
+#define KEEP (&(pare_import_options){.for_training = true})
 
 /* x -> Conv -> Dropout of 0.25 -> Relu -> Dropout of 0 -> Dropout by default -> Identity -> y, as exporters of that
  * opset write it. */
@@ -111,7 +111,7 @@ static void goes_by_default(void **state) {
     (void)state;
     for (int64_t opset = 7; opset <= 22; opset += 5) {
         pare_graph *graph = import(opset, NULL);
-        assert_false(graph->keep_dropout);
+        assert_false(graph->for_training);
         assert_int_equal(count(graph, "Dropout"), 0);
         assert_int_equal(graph->node_count, 2);
         pare_graph_free(graph);
@@ -123,7 +123,7 @@ static void stays_for_training(void **state) {
     for (int64_t opset = 7; opset <= 22; opset += 5) {
         pare_graph *graph = import(opset, KEEP), *copy = NULL;
         pare_error error = {0};
-        assert_true(graph->keep_dropout);
+        assert_true(graph->for_training);
         check_kept(graph);
         assert_ok(pare_graph_clone(graph, &copy, &error), &error);
         assert_ok(pare_simplify(copy, &error), &error);
@@ -157,7 +157,7 @@ static void runs_as_an_identity(void **state) {
     run(kept, true, y, &nodes);
     assert_int_equal(nodes, 4);
     assert_memory_equal(y, expected, sizeof y);
-    assert_true(kept->keep_dropout);
+    assert_true(kept->for_training);
     check_kept(kept);
     pare_graph_free(plain);
     pare_graph_free(kept);
@@ -165,7 +165,7 @@ static void runs_as_an_identity(void **state) {
 
 static void works_without_simplification(void **state) {
     (void)state;
-    const pare_import_options as_is = {.no_simplify = true}, as_is_kept = {.no_simplify = true, .keep_dropout = true};
+    const pare_import_options as_is = {.no_simplify = true}, as_is_kept = {.no_simplify = true, .for_training = true};
     float expected[ELEMENTS], y[ELEMENTS];
     size_t nodes = 0;
     pare_graph *plain = import(13, NULL);

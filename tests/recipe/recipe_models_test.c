@@ -252,7 +252,7 @@ static void same_nodes(const pare_graph *a, const pare_graph *b) {
 }
 
 static void check_round_trip(const char *file) {
-    static const pare_import_options as_is = {.no_simplify = true, .keep_dropout = true};
+    static const pare_import_options as_is = {.no_simplify = true, .for_training = true};
     pare_error error = {0};
     pare_graph *graph = small(file), *again = NULL, *simple = NULL;
     size_t count = 0, size = 0, size_again = 0;

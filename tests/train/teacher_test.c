@@ -28,15 +28,16 @@ static void answers(const char *op, pare_loss_kind kind, bool container, float *
     pare_preprocess preprocess = {.layout = PARE_ORDER_FLAT};
     pare_dataset *data = open_numbers(inputs, ROWS, CLASSES, NULL);
     pare_shape sample = {1, {CLASSES}}, targets = {2, {ROWS, CLASSES}};
-    pare_distill_options options = {.temperature = 1, .alpha = 1};
+    pare_distill_options distill = {.temperature = 1, .alpha = 1};
+    pare_train_options options = {.distill = &distill, .preprocess = &preprocess, .threads = 1};
     pare_teacher *teacher = NULL;
     pare_tape *tape = NULL;
     if (container) {
         assert_ok(pare_graph_lower(graph, &model, &error), &error);
     }
-    options.teacher = container ? NULL : graph;
-    options.teacher_model = model;
-    assert_ok(teacher_create(&options, &preprocess, data, &sample, ROWS, 1, &teacher, &error), &error);
+    distill.teacher = container ? NULL : graph;
+    distill.teacher_model = model;
+    assert_ok(teacher_create(&options, data, &sample, ROWS, &teacher, &error), &error);
     assert_ok(tape_create(graph, ROWS, 1, &tape, &error), &error);
     uint32_t tensor = tape_extra_input(tape, "teacher", PARE_F32, &targets);
     assert_fails(teacher_bind(teacher, tensor, kind, ROWS, CLASSES + 1, &error), PARE_USAGE, &error,
@@ -128,19 +129,20 @@ static void row_89_a_teacher_of_other_samples(void **state) {
         {"std", {.mean = {0.5f}, .mean_count = 1, .std = {2}, .std_count = 1}},
     };
     pare_preprocess student = {.mean = {0.5f, 0.5f, 0.5f}, .mean_count = 3};
-    pare_distill_options options = {.temperature = 1, .teacher = graph};
+    pare_distill_options distill = {.temperature = 1, .teacher = graph};
+    pare_train_options options = {.distill = &distill, .preprocess = &student, .threads = 1};
     pare_teacher *teacher = NULL;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char expected[100];
         snprintf(expected, sizeof expected, "found another \"%s\" in its preprocessing", others[i].what);
-        options.teacher_preprocess = &others[i].preprocess;
-        assert_fails(teacher_create(&options, &student, data, &sample, ROWS, 1, &teacher, &error), PARE_USAGE, &error,
+        distill.teacher_preprocess = &others[i].preprocess;
+        assert_fails(teacher_create(&options, data, &sample, ROWS, &teacher, &error), PARE_USAGE, &error,
                      expected);
     }
     /* The same in other words. */
     pare_preprocess same = {.scale = 1, .mean = {0.5f}, .mean_count = 1, .std = {1, 1, 1}, .std_count = 3};
-    options.teacher_preprocess = &same;
-    assert_ok(teacher_create(&options, &student, data, &sample, ROWS, 1, &teacher, &error), &error);
+    distill.teacher_preprocess = &same;
+    assert_ok(teacher_create(&options, data, &sample, ROWS, &teacher, &error), &error);
     teacher_free(teacher);
     pare_dataset_close(data);
     pare_graph_free(graph);

@@ -107,7 +107,7 @@ struct pare_graph {
     struct pare_name_table *node_names;
     uint64_t next_suffix;
     size_t folded_bytes; /* of the arena that constant folding took, in all */
-    bool keep_dropout;   /* it is to be trained: a Dropout that drops something is no identity to the passes */
+    bool for_training;   /* to the passes, a Dropout that drops something and a bias of zeros are no identity */
 };
 
 /* Freed with pare_graph_free; `limit` bounds its arena in bytes (0: 16 GiB). */

@@ -16,7 +16,7 @@ typedef struct pare_import_options {
     const pare_shape_binding *bindings;
     size_t binding_count;
     bool no_simplify;  /* default: pare_simplify runs */
-    bool keep_dropout; /* for training: sets the graph's keep_dropout */
+    bool for_training; /* sets the graph's */
 } pare_import_options;
 
 /* Builds the graph: checks names, order, arities, operators (each unsupported

@@ -17,9 +17,10 @@ pare_status pare_infer_and_fold(pare_graph *graph, pare_error *error);
 
 pare_status pare_fold_constants(pare_graph *graph, size_t limit_bytes, bool *changed, pare_error *error);
 pare_status pare_remove_dead(pare_graph *graph, bool *changed, pare_error *error);
-/* Identity, Dropout (with graph->keep_dropout only one whose ratio is 0), Cast to
+/* Identity, Dropout (with graph->for_training only one whose ratio is 0), Cast to
  * the same type, Reshape/Transpose/Pad/Slice that do nothing, pairs of Transposes
- * that cancel, Mul by 1 and Add of 0. */
+ * that cancel, Mul by 1 and Add of 0 (with graph->for_training only by a single number:
+ * others are parameters). */
 pare_status pare_remove_identities(pare_graph *graph, bool *changed, pare_error *error);
 /* One spelling for each meaning: MatMul + Add → Gemm, Gemm with transB = 1 and
  * alpha = beta = 1, Clip(0, inf) → Relu, x × sigmoid(x) → the fused form it

@@ -8,6 +8,7 @@
 
 #include "pare/augment.h"
 #include "pare/dataset.h"
+#include "pare/evaluate.h"
 #include "pare/graph.h"
 #include "pare/metrics.h"
 #include "pare/model.h"
@@ -103,6 +104,8 @@ typedef struct pare_train_options {
     uint64_t model_hash;       /* of the student's file, for checkpoints */
     bool (*report)(void *context, const pare_train_progress *progress); /* after each step; false stops. May be NULL */
     void *report_context;
+    /* During what takes long beside the steps; the context names it, a text. False stops. May be NULL. */
+    pare_progress progress;
 } pare_train_options;
 
 typedef struct pare_train_result {
@@ -126,7 +129,8 @@ typedef struct pare_train_result {
  *
  * A loss, gradient or weight that is NaN or infinite later is PARE_USAGE, since the files are in order and it is
  * the options (a learning rate) that have to change: step and layer are named, the checkpoint before it is kept.
- * PARE_INTERRUPTED after `report` returned false, with the checkpoint saved. On failure the graph's weights are
+ * PARE_INTERRUPTED after `report` or `progress` returned false, with the checkpoint saved (before the first step
+ * there is nothing to save). On failure the graph's weights are
  * undefined. `result` may be NULL. */
 pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
                        const pare_train_options *options, pare_train_result *result, pare_error *error);

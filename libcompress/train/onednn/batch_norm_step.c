@@ -3,6 +3,7 @@
  * Relu that alone reads the result runs inside the primitive. */
 #include "train/onednn/batch_norm_own.h"
 #include "train/onednn/batch_norm_ranks.h"
+#include "train/quant_aware/quant_aware.h"
 #include "train/tape/tape_internal.h"
 #include "train/tape/tape_steps.h"
 
@@ -229,6 +230,7 @@ pare_status tape_batch_norm(pare_tape *tape, const pare_node *node, uint32_t x, 
                             uint32_t mean, uint32_t variance, float epsilon, float momentum, uint32_t y,
                             pare_error *error) {
     batch_norm_attrs attrs = {epsilon, momentum, tape_tensor_at(tape, mean)->role != TAPE_STATE};
+    PARE_TRY(quant_aware_norm_bias(tape, node, scale, mean, variance, epsilon, &bias, error));
     return tape_record(tape, &batch_norm_class, node, (const uint32_t[]){x, scale, bias, mean, variance}, BN_INPUTS, &y,
                        1, &attrs, sizeof attrs, error);
 }

@@ -36,4 +36,18 @@ typedef struct fake_quant_weight_attrs {
 pare_status tape_fake_quant_weights(pare_tape *tape, const pare_node *node, const fake_quant_weight_attrs *attrs,
                                     uint32_t w, uint32_t steps, uint32_t y, pare_error *error);
 
+typedef struct fake_quant_bias_attrs {
+    double epsilon;       /* of the BatchNormalization; 0 without one */
+    float least_x;        /* as in fake_quant_attrs */
+    const float *least_w; /* as in fake_quant_weight_attrs */
+} fake_quant_bias_attrs;
+/* bias [channels]: the layer's own, where nothing is folded into it (the rest is TAPE_NONE), else that of the
+ * BatchNormalization with its scale, running mean and variance, and the layer's own bias or TAPE_NONE. */
+typedef struct fake_quant_bias_inputs {
+    uint32_t bias, x_step, w_steps, scale, mean, variance, own_bias;
+} fake_quant_bias_inputs;
+/* y [channels]: the bias with which training computes what the integers will: a multiple of x.step × w.step. */
+pare_status tape_fake_quant_bias(pare_tape *tape, const pare_node *node, const fake_quant_bias_attrs *attrs,
+                                 const fake_quant_bias_inputs *inputs, uint32_t y, pare_error *error);
+
 #endif

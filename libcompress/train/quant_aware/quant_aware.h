@@ -11,8 +11,9 @@
  * turns its integers' signs), never the integers. Activations of b < 8 bits are
  * levels 0 .. 2^b - 1 of the U8 grid of their scale: export puts a Clip in front
  * of it, so that the file is ordinary QDQ ONNX. Weights of b bits are S8 in
- * ±(2^(b - 1) - 1), or, where the layer's bias would be rounded too coarsely,
- * a power of two times that. */
+ * ±(2^(b - 1) - 1). Biases are multiples of x.step × w.step in training, too; what
+ * remains between it and the integers are the roundings of sums of floats, which
+ * at a tie may go the other way. */
 #ifndef PARE_QUANT_AWARE_PLAN_H
 #define PARE_QUANT_AWARE_PLAN_H
 
@@ -51,9 +52,12 @@ pare_status pare_quant_aware_export(const pare_quant_aware *plan, pare_graph *gr
  * or NULL for an input of the network. */
 pare_status quant_aware_activation(pare_tape *tape, const pare_node *node, const pare_value *value, uint32_t *x,
                                    pare_error *error);
-/* Likewise for input `index` of `node`, where that holds weights of the plan; with `frozen` the steps are not trained.
- */
+/* Likewise for input `index` of `node`, where that holds weights or the bias of a layer of the plan; with `frozen` the
+ * steps are not trained. A bias behind which there is a BatchNormalization stays: export folds that into it. */
 pare_status quant_aware_weight(pare_tape *tape, const pare_node *node, size_t index, bool frozen, uint32_t *w,
                                pare_error *error);
+/* Likewise for the bias of a BatchNormalization with these parameters that export folds into a layer of the plan. */
+pare_status quant_aware_norm_bias(pare_tape *tape, const pare_node *node, uint32_t scale, uint32_t mean,
+                                  uint32_t variance, float epsilon, uint32_t *bias, pare_error *error);
 
 #endif

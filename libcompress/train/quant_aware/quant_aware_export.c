@@ -103,36 +103,11 @@ static bool learned_grid(const void *context, const pare_value *value, float *sc
     return true;
 }
 
-/* Scale of what the layer's sums are rounded to: that of its output, or of the clamp behind it. */
-static float output_scale(const pare_graph *graph, const pare_node *node) {
-    const pare_value *y = node->outputs[0];
-    const pare_node *user = y->quant == NULL ? pare_graph_only_user(graph, y) : NULL;
-    const pare_quant *quant = user != NULL ? user->outputs[0]->quant : y->quant;
-    return quant != NULL ? quant->scales[0] : INFINITY;
-}
-
-/* A bias is a multiple of x.scale × w.scale, and training rounds none. Integers of few bits can be made larger, and
- * their scales smaller, by a power of two, until that moves no output by more than 1/1024 of its step: less than 1 of
- * 1000 outputs is then rounded otherwise. */
-static int finer(const export_state *e, const pare_node *node, const export_layer *layer, const weight_view *view,
-                 double input_scale) {
-    bool pairs = view->reduction > 1 && e->plan->pairs != PARE_PAIRS_FREE;
-    int limit = weight_limit(layer->plan->bits, e->plan->pairs), room = (pairs ? 64 : 127) / limit, factor = 1;
-    double worst = 0.0, unit = 0.5 * input_scale / (double)output_scale(e->graph, node);
-    for (size_t o = 0; o < view->channels; o++) {
-        worst = fmax(worst, layer->scales[o] * unit);
-    }
-    while (factor * 2 <= room && worst / factor > 1.0 / 1024.0) {
-        factor *= 2;
-    }
-    return factor;
-}
-
 /* The integers of a layer: exact but where a dead channel's bias asks for a larger scale. */
-static void to_integers(const float *weights, const weight_view *view, const double *wanted, int factor,
-                        const float *least, int8_t *integers, float *scales) {
+static void to_integers(const float *weights, const weight_view *view, const double *wanted, const float *least,
+                        int8_t *integers, float *scales) {
     for (size_t o = 0; o < view->channels; o++) {
-        float scale = fmaxf((float)(wanted[o] / factor), least[o]);
+        float scale = fmaxf((float)wanted[o], least[o]);
         scales[o] = isfinite(1.0F / scale) ? scale : 1.0F; /* a channel of zeros */
         for (size_t i = 0; i < view->reduction * view->taps; i++) {
             size_t at = o * view->channel_stride + i / view->taps * view->k_stride + i % view->taps * view->tap_stride;
@@ -155,13 +130,11 @@ static pare_status export_layer_integers(export_state *e, pare_node *node, expor
     if (integers == NULL || scales == NULL || least == NULL) {
         return pare_fail_memory(error, weights->data_bytes);
     }
-    int factor = 1;
     memset(least, 0, view.channels * sizeof *least);
     if (bias != NULL) {
-        factor = finer(e, node, layer, &view, (double)input->scales[0]);
         bias_bounds(bias->data, view.channels, input->scales[0], least);
     }
-    to_integers(weights->data, &view, layer->scales, factor, least, integers, scales);
+    to_integers(weights->data, &view, layer->scales, least, integers, scales);
     return apply_integers(e->graph, node, weights, integers, scales, view.channels, error);
 }
 

@@ -8,6 +8,7 @@
 
 #define MOST_PARTS 16 /* of the samples: fixed, so that sums do not depend on the threads */
 #define RUN 256       /* positions summed in float before a double takes over */
+#define PIVOT_ELEMENTS 16
 
 static size_t blocks_of(const batch_norm_extent *e) {
     return (e->channels + e->block - 1) / e->block;
@@ -69,9 +70,18 @@ static void sum_row(const float *x, size_t positions, const float *pivot, double
     }
 }
 
-/* The first element of each channel: near its mean, so that the squares do not cancel. */
+/* The mean of a few elements of each channel, near that of all, so that the squares do not cancel; of several, since
+ * one may lie far out. */
 static void choose_pivot(const batch_norm_extent *e, const float *x, size_t block, float *pivot) {
-    memcpy(pivot, x + block * e->positions * e->block, e->block * sizeof *pivot);
+    size_t blocks = blocks_of(e), plane = e->positions * e->block;
+    memset(pivot, 0, e->block * sizeof *pivot);
+    for (size_t i = 0; i < PIVOT_ELEMENTS; i++) {
+        size_t sample = e->samples * i / PIVOT_ELEMENTS, position = e->positions * i / PIVOT_ELEMENTS;
+        const float *row = x + (sample * blocks + block) * plane + position * e->block;
+        for (size_t c = 0; c < e->block; c++) {
+            pivot[c] += row[c] / PIVOT_ELEMENTS;
+        }
+    }
 }
 
 static void sum_part(const batch_norm_extent *e, const float *x, size_t part, size_t block, double *sums) {

@@ -59,7 +59,7 @@ static pare_status run_loss(void *context, void *const *pointers) {
 
 static void measure(const pare_tape *tape, const tape_step *step, loss_plan *plan) {
     const tape_tensor *x = tape_tensor_at(tape, step->inputs[0]), *t = tape_tensor_at(tape, step->inputs[1]);
-    plan->samples = (size_t)x->shape.dims[0];
+    plan->samples = (size_t)t->shape.dims[0]; /* a row a label where an output has several */
     plan->width = x->elements / plan->samples;
     plan->channels = x->shape.rank > 1 ? (size_t)x->shape.dims[1] : 1;
     plan->positions = plan->width / plan->channels;

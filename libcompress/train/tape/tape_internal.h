@@ -53,6 +53,7 @@ struct pare_tape {
     size_t freeze_count;
     const struct pare_quant_aware *quant_aware; /* what is rounded; NULL: nothing. Not owned */
     uint32_t *quant_steps;                      /* tensors of its activations' steps, once they are made */
+    uint32_t *quant_weight_steps;               /* likewise of its layers' */
     bool freeze_batch_norm;                     /* running statistics stay, and are what training uses */
     uint64_t step_number;                       /* of the run that is going on */
     uint64_t seed;

@@ -25,8 +25,8 @@ typedef struct tape_loss_attrs {
 
 /* An input that the graph does not have: targets, a teacher's outputs. `name` must outlive the tape. */
 uint32_t tape_extra_input(pare_tape *tape, const char *name, pare_dtype dtype, const pare_shape *shape);
-/* outputs [N, ..] against targets of as many elements. `extra`: cross-entropy's importance [N], or DKD's labels
- * [N] (S32), else TAPE_NONE. *value receives where the loss stands after a forward pass; it lives as long as the
+/* outputs against targets [N, ..] of as many elements (attention: of as many positions); each of the N rows is a
+ * sample of its own. `extra`: cross-entropy's importance [N], or DKD's labels [N] (S32), else TAPE_NONE. *value receives where the loss stands after a forward pass; it lives as long as the
  * tape. */
 pare_status tape_record_loss(pare_tape *tape, const tape_loss_attrs *attrs, uint32_t outputs, uint32_t targets,
                              uint32_t extra, const double **value, pare_error *error);
