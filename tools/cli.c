@@ -275,6 +275,10 @@ int cli_main(const cli_tool *tool, int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) { /* as nohup wants it */
+        sigaction(SIGHUP, &action, NULL);
+    }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe or a full disk is an error that is reported */
     signal(SIGXFSZ, SIG_IGN);
     pare_error error = {PARE_OK, PARE_NO_OFFSET, ""};

@@ -120,7 +120,7 @@ int cli_main(const cli_tool *tool, int argc, char **argv);
 pare_status cli_check_outputs(const char *const *outputs, size_t output_count, const char *const *inputs,
                               size_t input_count, const char *const *specs, size_t spec_count, pare_error *error);
 
-/* True after SIGINT or SIGTERM. */
+/* True after SIGINT, SIGTERM or SIGHUP. */
 bool cli_interrupted(void);
 /* A pare_progress that draws a bar on a terminal once something takes over a
  * second, and stops at an interrupt. `context` is the label. */

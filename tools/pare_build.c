@@ -39,6 +39,20 @@ static pare_status print_result(const char *path, const pare_recipe_report *repo
                       error);
 }
 
+/* What is wrong is in the settings, not in the file. */
+static bool builds_without_settings(const char *path) {
+    char *recipe = NULL;
+    pare_graph *graph = NULL;
+    pare_recipe_report report;
+    pare_status status = pare_recipe_load(path, NULL, 0, &recipe, NULL);
+    if (status == PARE_OK) {
+        status = pare_recipe_build(recipe, path, (uint64_t)common.seed, &graph, &report, NULL);
+    }
+    pare_graph_free(graph);
+    pare_free(recipe);
+    return status == PARE_OK;
+}
+
 static pare_status build(const char *path, pare_error *error) {
     char *recipe = NULL;
     pare_graph *graph = NULL;
@@ -53,6 +67,9 @@ static pare_status build(const char *path, pare_error *error) {
     }
     pare_graph_free(graph);
     pare_free(recipe);
+    if (status == PARE_BAD_INPUT && settings.count > 0 && builds_without_settings(path)) {
+        return PARE_USAGE;
+    }
     PARE_TRY(status);
     return print_result(path, &report, error);
 }

@@ -1,5 +1,6 @@
 #include "train_cli.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -18,8 +19,10 @@
 #include "train_report.h"
 
 train_cli train = {.lr = -1,
-                   .momentum = 0.9,
-                   .gamma = 0.1,
+                   .momentum = NAN, /* not given, as the next ones */
+                   .gamma = NAN,
+                   .final_fraction = NAN,
+                   .huber_delta = NAN,
                    .epochs = 10,
                    .pairs = -1, /* not given, as bits of 0 */
                    .schedule = PARE_SCHEDULE_COSINE};
@@ -33,13 +36,17 @@ const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "hu
 
 /* --- options -------------------------------------------------------------------------- */
 
+static double given_or(double number, double otherwise) {
+    return isnan(number) ? otherwise : number;
+}
+
 static pare_status fill_schedule(pare_schedule *schedule, pare_error *error) {
     *schedule = (pare_schedule){.kind = (pare_schedule_kind)train.schedule,
                                 .lr = train.lr >= 0                           ? train.lr
                                       : train.optimizer == PARE_OPTIMIZER_SGD ? 0.01
                                                                               : 0.001,
-                                .final_fraction = train.final_fraction,
-                                .gamma = train.gamma,
+                                .final_fraction = given_or(train.final_fraction, 0.0),
+                                .gamma = given_or(train.gamma, 0.1),
                                 .milestones = {0.5, 0.75},
                                 .milestone_count = 2};
     return train.milestones == NULL ? PARE_OK
@@ -53,10 +60,10 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
         .preprocess = preprocess,
         .loss = {.kind = (pare_loss_kind)train.loss,
                  .label_smoothing = train.label_smoothing,
-                 .huber_delta = train.huber_delta},
+                 .huber_delta = given_or(train.huber_delta, 1.0)},
         .distill = distill,
         .optimizer = {.kind = (pare_optimizer_kind)train.optimizer,
-                      .momentum = train.momentum,
+                      .momentum = given_or(train.momentum, 0.9),
                       .nesterov = train.nesterov,
                       .beta1 = 0.9,
                       .beta2 = 0.999,
@@ -71,6 +78,7 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
         .seed = (uint64_t)common.seed,
         .threads = (int32_t)common.threads,
         .patience = (uint64_t)train.patience,
+        .keep_last = train.folds > 0,
         .freeze = train.freeze.items,
         .freeze_count = train.freeze.count,
         .allow_empty_classes = train.allow_empty_classes,
@@ -197,6 +205,29 @@ static pare_status check_quantization(pare_error *error) {
                            "belong to --qat, which is not given");
 }
 
+/* An option that would do nothing is a mistake. */
+static pare_status check_owners(pare_error *error) {
+    bool sgd = train.optimizer == PARE_OPTIMIZER_SGD, steps = train.schedule == PARE_SCHEDULE_STEP;
+    bool huber = train.loss == PARE_LOSS_HUBER, cosine = train.schedule == PARE_SCHEDULE_COSINE;
+    const struct {
+        bool astray;
+        const char *option, *owner;
+    } options[] = {
+        {!isnan(train.momentum) && !sgd, "--momentum", "--optimizer sgd"},
+        {!isnan(train.gamma) && !steps, "--gamma", "--schedule step"},
+        {train.milestones != NULL && !steps, "--milestones", "--schedule step"},
+        {!isnan(train.final_fraction) && !cosine, "--final-lr", "--schedule cosine"},
+        {!isnan(train.huber_delta) && !huber, "--huber-delta", "--loss huber"},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (options[i].astray) {
+            return pare_fail(error, PARE_USAGE, "%s belongs to %s, which is not given", options[i].option,
+                             options[i].owner);
+        }
+    }
+    return PARE_OK;
+}
+
 static pare_status check_usage(pare_error *error) {
     int sources = (train.val != NULL) + (train.val_fraction > 0) + (train.folds > 0);
     if (sources > 1) {
@@ -210,12 +241,14 @@ static pare_status check_usage(pare_error *error) {
     if (train.folds == 0 && common.output == NULL) {
         return pare_fail(error, PARE_USAGE, "option --output is needed (or --folds, to measure alone)");
     }
-    if (train.patience > 0 && sources == 0) {
-        return pare_fail(error, PARE_USAGE, "--patience needs --val or --val-fraction");
+    if (train.patience > 0 && (sources == 0 || train.folds > 0)) {
+        return pare_fail(error, PARE_USAGE, "--patience needs --val or --val-fraction%s",
+                         train.folds > 0 ? ": the fold that is left out chooses nothing" : "");
     }
     if (train.checkpoint_steps > 0 && train.checkpoint == NULL) {
         return pare_fail(error, PARE_USAGE, "--checkpoint-steps needs --checkpoint FILE");
     }
+    PARE_TRY(check_owners(error));
     return check_quantization(error);
 }
 
@@ -309,6 +342,9 @@ static pare_status train_and_log(const char *path, model_file *file, train_data 
     options->report_context = &report;
     pare_status status = pare_train(file->graph, data->train, data->validation, options, result, error);
     bool together = status == PARE_OK || status == PARE_INTERRUPTED;
+    if (!together) {
+        pare_error_prefix(error, "%s: ", path);
+    }
     if (report.failed != PARE_OK) {
         *error = report.error;
         status = report.failed;
@@ -369,6 +405,9 @@ static pare_status report_result(const char *path, const pare_train_result *r, s
             printf("best epoch %llu%s:\n", (unsigned long long)r->best_epoch + 1,
                    r->stopped_early ? " (stopped early)" : "");
             print_metrics_summary(&r->metrics);
+        }
+        if (train.quant_aware) {
+            printf("quantized %zu of %zu layers with weights\n", r->quantized_layers, r->weighted_layers);
         }
         printf("%s parameters trained, %s a step beside them\nout    %s: %s\n", count_text(r->parameters),
                size_text(r->memory_bytes), shown(common.output, SIZE_MAX), size_text(bytes));

@@ -17,8 +17,20 @@ typedef struct fold_metric {
 static double top1_of(const pare_metrics *m) {
     return m->top1;
 }
+static double top5_of(const pare_metrics *m) {
+    return m->top5;
+}
+static double macro_precision_of(const pare_metrics *m) {
+    return m->macro_precision;
+}
+static double macro_recall_of(const pare_metrics *m) {
+    return m->macro_recall;
+}
 static double macro_f1_of(const pare_metrics *m) {
     return m->macro_f1;
+}
+static double weighted_f1_of(const pare_metrics *m) {
+    return m->weighted_f1;
 }
 static double log_loss_of(const pare_metrics *m) {
     return m->log_loss;
@@ -35,11 +47,24 @@ static double mae_of(const pare_metrics *m) {
 static double r2_of(const pare_metrics *m) {
     return m->r2;
 }
+/* NaN, which is not reported, without labels. */
+static double auc_of(const pare_metrics *m) {
+    return m->has_auc ? m->auc : (double)NAN;
+}
 
 static const fold_metric fold_metrics[] = {
-    {"top1", top1_of, true}, {"macro_f1", macro_f1_of, true}, {"log_loss", log_loss_of, true},
-    {"mse", mse_of, false},  {"rmse", rmse_of, false},        {"mae", mae_of, false},
+    {"top1", top1_of, true},
+    {"top5", top5_of, true},
+    {"log_loss", log_loss_of, true},
+    {"macro_precision", macro_precision_of, true},
+    {"macro_recall", macro_recall_of, true},
+    {"macro_f1", macro_f1_of, true},
+    {"weighted_f1", weighted_f1_of, true},
+    {"mse", mse_of, false},
+    {"rmse", rmse_of, false},
+    {"mae", mae_of, false},
     {"r2", r2_of, false},
+    {"auc", auc_of, false},
 };
 
 /* Mean and (n - 1) deviation over the folds. */
@@ -53,7 +78,7 @@ static bool put_fold_metric(json_t *object, const fold_metric *metric, const dou
     }
     double deviation = sqrt(squares / (double)(count - 1));
     if (people_read_stdout()) {
-        printf("%-10s %12.6g ± %.4g\n", metric->name, mean, deviation);
+        printf("%-16s %12.6g ± %.4g\n", metric->name, mean, deviation);
     }
     json_t *each = json_array();
     for (size_t i = 0; i < count; i++) {
@@ -83,7 +108,7 @@ pare_status train_folds(const char *path, const pare_distill_options *distill, p
     json_t *object = json_pack("{s:s,s:s,s:I}", "input", json_text(path), "data", json_text(common.data), "folds",
                                (json_int_t)train.folds);
     for (size_t m = 0; object != NULL && m < sizeof fold_metrics / sizeof fold_metrics[0]; m++) {
-        if (fold_metrics[m].classification == classification &&
+        if (fold_metrics[m].classification == classification && !isnan(values[m][0]) &&
             !put_fold_metric(object, &fold_metrics[m], values[m], (size_t)train.folds)) {
             json_decref(object);
             object = NULL;

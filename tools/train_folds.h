@@ -11,7 +11,5 @@ pare_status train_folds(const char *path, const pare_distill_options *distill, p
 /* Trains once, on the whole set (fold -1) or all but a fold; *bytes are those of the output. */
 pare_status train_once(const char *path, const pare_distill_options *distill, int64_t fold, pare_train_result *result,
                        size_t *bytes, pare_error *error);
-/* The one process of several that prints and writes. */
-bool is_first_rank(void);
 
 #endif

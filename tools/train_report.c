@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "pare/ranks.h"
 #include "step_log.h"
+#include "train_cli.h"
 
 bool is_first_rank(void) {
     return pare_ranks_rank() == 0;
@@ -42,10 +43,11 @@ static void print_epoch(const pare_train_progress *p, bool first) {
                "samples/s", "time");
     }
     char metric[32] = "";
+    const char *mark = p->improved && train.folds == 0 ? "*" : " ";
     if (classes) {
-        snprintf(metric, sizeof metric, "%.2f %%%s", 100 * p->metrics->top1, p->improved ? "*" : " ");
+        snprintf(metric, sizeof metric, "%.2f %%%s", 100 * p->metrics->top1, mark);
     } else if (p->metrics != NULL) {
-        snprintf(metric, sizeof metric, "%.5g%s", p->metrics->mse, p->improved ? "*" : " ");
+        snprintf(metric, sizeof metric, "%.5g%s", p->metrics->mse, mark);
     }
     printf("%6llu %10.3g %11.5g %10s %11.0f %8s\n", (unsigned long long)p->epoch + 1, p->lr, p->epoch_loss, metric,
            p->samples_per_second, time_text(p->seconds));

@@ -114,7 +114,8 @@ static pare_status load_sample(batch_state *s, pare_dataset *dataset, const pare
         pare_preprocess_apply(preprocess, info, &s->sample, &s->sample_shape, s->input.dtype, out, &s->scratch, error);
     if (status != PARE_OK) {
         const char *name = pare_dataset_sample_name(dataset, index);
-        pare_error_prefix(error, "sample %zu%s%s: ", index, name != NULL ? " " : "", name != NULL ? name : "");
+        pare_error_prefix(error, "%s, sample %zu%s%s: ", pare_dataset_spec(dataset), index, name != NULL ? " " : "",
+                          name != NULL ? name : "");
         return status;
     }
     if (info->target == PARE_TARGET_CLASS) {

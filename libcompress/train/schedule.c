@@ -69,22 +69,26 @@ static double stepped(const pare_schedule *s, uint64_t step) {
     return lr;
 }
 
+static double one_cycle(const pare_schedule *s, uint64_t step) {
+    double course = (double)(s->total_steps - 1), x = course > 0 ? (double)step / course : 0.0; /* ends on the lowest */
+    double rise = s->warmup_steps > 0 && course > 0 ? (double)s->warmup_steps / course : ONE_CYCLE_RISE;
+    return x < rise ? half_cosine(s->lr * ONE_CYCLE_START, s->lr, x / rise)
+                    : half_cosine(s->lr, s->lr * ONE_CYCLE_END, rise < 1.0 ? (x - rise) / (1.0 - rise) : 1.0);
+}
+
 double pare_schedule_lr(const pare_schedule *s, uint64_t step) {
     uint64_t now = step < s->total_steps ? step : s->total_steps - 1;
-    if (now < s->warmup_steps) {
+    if (now < s->warmup_steps && s->kind != PARE_SCHEDULE_ONE_CYCLE) {
         return s->lr * (double)(now + 1) / (double)s->warmup_steps;
     }
-    double at = (double)(now - s->warmup_steps), course = (double)(s->total_steps - s->warmup_steps), x;
     switch (s->kind) {
     case PARE_SCHEDULE_STEP:
         return stepped(s, now);
     case PARE_SCHEDULE_COSINE:
-        return half_cosine(s->lr, s->lr * s->final_fraction, at / course);
+        return half_cosine(s->lr, s->lr * s->final_fraction,
+                           (double)(now - s->warmup_steps) / (double)(s->total_steps - s->warmup_steps));
     case PARE_SCHEDULE_ONE_CYCLE:
-        x = course > 1 ? at / (course - 1) : 0.0; /* ends on the lowest */
-        return x < ONE_CYCLE_RISE
-                   ? half_cosine(s->lr * ONE_CYCLE_START, s->lr, x / ONE_CYCLE_RISE)
-                   : half_cosine(s->lr, s->lr * ONE_CYCLE_END, (x - ONE_CYCLE_RISE) / (1.0 - ONE_CYCLE_RISE));
+        return one_cycle(s, now);
     case PARE_SCHEDULE_CONSTANT:
         break;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "pare/op.h"
 #include "pare/runtime.h"
 #include "train/ranks.h"
 #include "train/tape/tape_internal.h"
@@ -371,14 +372,15 @@ static pare_status fail_interrupted(const trainer *t, pare_error *error) {
     return pare_ranks_agree(status, error);
 }
 
-/* Where an interrupt ends it, the checkpoint is of before: resuming validates first. */
+/* Where an interrupt or a bad sample ends it, the checkpoint is of before: resuming validates first. */
 static pare_status validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error) {
+    pare_error other;
     pare_status status = trainer_validate(t, metrics, improved, error);
-    if (status != PARE_INTERRUPTED) {
-        return status;
+    if (status == PARE_OK) {
+        return PARE_OK;
     }
-    PARE_TRY(save(t, error));
-    return fail_interrupted(t, error);
+    bool saved = save(t, &other) == PARE_OK;
+    return status == PARE_INTERRUPTED && saved ? fail_interrupted(t, error) : status;
 }
 
 static bool is_at_epoch_end(const trainer *t) {
@@ -460,6 +462,17 @@ static void summarize(const trainer *t, pare_train_result *result) {
     }
 }
 
+static void count_layers(const pare_graph *graph, pare_train_result *result) {
+    for (const pare_node *node = graph->first; node != NULL; node = node->next) {
+        int input = node->op->weight_input;
+        const pare_value *weights = input >= 0 && (size_t)input < node->input_count ? node->inputs[input] : NULL;
+        if (weights != NULL && weights->data != NULL) {
+            result->weighted_layers++;
+            result->quantized_layers += weights->quant != NULL;
+        }
+    }
+}
+
 pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *validation,
                        const pare_train_options *options, pare_train_result *result, pare_error *error) {
     pare_train_options resolved = *options;
@@ -475,6 +488,7 @@ pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *vali
         summarize(&t, &made);
         status = trainer_finish(&t, &made.metrics, error);
         status = status == PARE_INTERRUPTED ? fail_interrupted(&t, error) : status;
+        count_layers(graph, &made);
     }
     tear_down(&t);
     if (status == PARE_OK && result != NULL) {

@@ -37,6 +37,7 @@ typedef struct trainer {
     /* inputs of the tape */
     uint32_t input, targets, importance, labels;
     size_t rows, classes; /* of the targets: rows of `classes` numbers (or of one sample's values) */
+    size_t label_classes; /* that a label may name: 2 where each output has one of its own */
     pare_loss_kind kind;
     double importance_scale; /* cross-entropy's divisor of this rank, over the mean of all ranks' */
     double labelled_scale;   /* likewise of decoupled distillation: rows with a label */

@@ -1,4 +1,6 @@
-/* Whether the sets fit the network: found before the first step, not after the first epoch. */
+/* Whether the sets fit the network: found before the first step, not after the first epoch. All targets are looked at,
+ * and the first sample that validates; reading all of them would take as long as a validation. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,8 +74,7 @@ static pare_status check_training_labels(const trainer *t, pare_error *error) {
     if (!read || pare_dataset_info(t->data).target != PARE_TARGET_CLASS) {
         return PARE_OK;
     }
-    size_t classes = t->classes > 1 ? t->classes : 2; /* of one output: no or yes */
-    size_t *counts = pare_alloc_zero(classes, sizeof *counts);
+    size_t classes = t->label_classes, *counts = pare_alloc_zero(classes, sizeof *counts);
     if (counts == NULL) {
         return pare_fail_memory(error, classes * sizeof *counts);
     }
@@ -111,6 +112,23 @@ static pare_status check_validation_sample(const trainer *t, pare_error *error) 
     return status;
 }
 
+static pare_status check_validation_values(const trainer *t, pare_error *error) {
+    pare_sample sample = {0};
+    pare_status status = PARE_OK;
+    size_t targets = pare_dataset_info(t->validation).target_count, count = pare_dataset_count(t->validation);
+    for (size_t i = 0; status == PARE_OK && i < count; i++) {
+        status = pare_dataset_read_targets(t->validation, i, &sample, error);
+        for (size_t k = 0; status == PARE_OK && k < targets; k++) {
+            if (!isfinite(sample.values[k])) {
+                status = pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected finite targets, found %g",
+                                   pare_dataset_spec(t->validation), i, (double)sample.values[k]);
+            }
+        }
+    }
+    pare_sample_free(&sample);
+    return status;
+}
+
 /* What the metrics of the task want to know of each sample. */
 static pare_status check_validation_targets(const trainer *t, pare_error *error) {
     pare_sample_info info = pare_dataset_info(t->validation);
@@ -124,9 +142,12 @@ static pare_status check_validation_targets(const trainer *t, pare_error *error)
         size_t classes = outputs / info.target_count;
         return read_labels(t, t->validation, classes > 1 ? classes : 2, NULL, error);
     }
-    bool fits = task == PARE_TASK_AUTOENCODER ||
-                (task == PARE_TASK_REGRESSION && info.target == PARE_TARGET_VALUES && info.target_count == outputs);
-    return fits ? PARE_OK
+    bool values = task == PARE_TASK_REGRESSION && info.target == PARE_TARGET_VALUES && info.target_count == outputs;
+    if (values) {
+        return check_validation_values(t, error);
+    }
+    return task == PARE_TASK_AUTOENCODER
+                ? PARE_OK
                 : pare_fail(error, PARE_USAGE,
                             "validation set %s: expected %s for the network's %zu outputs, found %zu %s a sample",
                             pare_dataset_spec(t->validation),

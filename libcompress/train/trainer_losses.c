@@ -100,9 +100,11 @@ static pare_status measure(trainer *t, const tape_tensor *logits, pare_error *er
     t->classes = logits->elements / t->rows;
     bool own = t->options->preprocess->task == PARE_TASK_AUTOENCODER;
     size_t given = own ? tape_tensor_at(t->tape, t->input)->elements / t->batch : info.target_count;
+    t->label_classes = t->classes > 1 ? t->classes : 2;
     bool flags = t->kind == PARE_LOSS_BINARY_CROSS_ENTROPY && info.target == PARE_TARGET_CLASS && !own;
     if (flags) {
         PARE_TRY(check_flags(t, info.target_count, error));
+        t->label_classes = info.target_count == t->classes ? 2 : t->classes;
     } else if (!classes && info.target != PARE_TARGET_NONE && given != t->classes) {
         return pare_fail(error, PARE_USAGE, "expected %zu targets a sample, one for each output, found %zu", t->classes,
                          given);

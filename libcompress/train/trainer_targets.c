@@ -10,14 +10,14 @@ static float weight_of(const trainer *t, int64_t class) {
 }
 
 /* trainer_check_data has looked at all labels; a file may change meanwhile. */
-static pare_status check_class(const trainer *t, const pare_batch *batch, size_t row, int64_t class, size_t classes,
+static pare_status check_class(const trainer *t, const pare_batch *batch, size_t row, int64_t class,
                                pare_error *error) {
-    if (class < (int64_t)classes) {
+    if (class < (int64_t)t->label_classes) {
         return PARE_OK;
     }
     size_t sample = batch->samples[row / batch->targets];
     return pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected a class below %zu, found %lld",
-                     pare_dataset_spec(t->data), sample, classes, (long long)class);
+                     pare_dataset_spec(t->data), sample, t->label_classes, (long long)class);
 }
 
 /* Rows of distributions: smoothed, and mixed of two classes where samples are. */
@@ -28,8 +28,8 @@ static pare_status fill_classes(trainer *t, const pare_batch *batch, pare_error 
         float *target = targets + row * t->classes;
         int64_t first = batch->classes[row];
         int64_t second = batch->mixed_classes != NULL ? batch->mixed_classes[row] : first;
-        PARE_TRY(check_class(t, batch, row, first, t->classes, error));
-        PARE_TRY(check_class(t, batch, row, second, t->classes, error));
+        PARE_TRY(check_class(t, batch, row, first, error));
+        PARE_TRY(check_class(t, batch, row, second, error));
         for (size_t c = 0; c < t->classes; c++) {
             target[c] = floor_value;
         }
@@ -53,7 +53,7 @@ static pare_status add_flag(trainer *t, const pare_batch *batch, size_t index, i
         return pare_fail(error, PARE_BAD_INPUT, "%s, sample %zu: expected a label, found none: this loss needs all",
                          pare_dataset_spec(t->data), batch->samples[index / batch->targets]);
     }
-    PARE_TRY(check_class(t, batch, index, class, each ? 2 : t->classes, error));
+    PARE_TRY(check_class(t, batch, index, class, error));
     if (each) {
         targets[index] += share * (float)class;
     } else {
@@ -99,7 +99,7 @@ pare_status trainer_feed(trainer *t, const pare_batch *batch, pare_error *error)
     if (t->labels != TAPE_NONE) {
         int32_t *labels = tape_input_data(t->tape, t->labels);
         for (size_t row = 0; row < t->rows; row++) { /* the loss leaves out those without a label */
-            PARE_TRY(check_class(t, batch, row, batch->classes[row], t->classes, error));
+            PARE_TRY(check_class(t, batch, row, batch->classes[row], error));
             labels[row] = batch->classes[row] < 0 ? -1 : (int32_t)batch->classes[row];
         }
     }

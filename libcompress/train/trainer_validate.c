@@ -43,9 +43,10 @@ static pare_status evaluate(trainer *t, const float *values, const float *runnin
     return status;
 }
 
-/* Higher is better. */
+/* Higher is better; not finite where the network's answers are not. */
 static double score_of(const pare_metrics *metrics) {
-    return metrics->task == PARE_TASK_CLASSIFICATION ? metrics->top1 : -metrics->mse;
+    double score = metrics->task == PARE_TASK_CLASSIFICATION ? metrics->top1 : -metrics->mse;
+    return isnan(score) ? -INFINITY : score;
 }
 
 static void keep(trainer *t, double score) {
@@ -61,7 +62,7 @@ pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, 
     PARE_TRY(pare_ranks_agree(measures ? evaluate(t, candidate(t), t->tape->running, metrics, error) : PARE_OK, error));
     double score = measures ? score_of(metrics) : 0;
     PARE_TRY(ranks_share(0, &score, sizeof score, error));
-    *improved = isnan(t->progress.best_metric) || score > t->progress.best_metric;
+    *improved = t->options->keep_last || isnan(t->progress.best_metric) || score > t->progress.best_metric;
     if (*improved) {
         keep(t, score);
     } else {

@@ -58,6 +58,8 @@ done
 quietly pare-distill "${usual[@]}" --alpha 0 -o v.onnx
 quietly pare-train small.onnx --data "$train" --epochs 2 --batch 50 --threads 1 -q -o alone.onnx
 cmp v.onnx alone.onnx || fail "--alpha 0 gives other bytes than pare-train"
+quietly pare-distill "${usual[@]}" --alpha 0 --teacher-cache unused -o v.onnx
+cmp v.onnx alone.onnx || fail "--alpha 0 with a cache gives other bytes than pare-train"
 # The container computes what the model does that it was made from.
 expect 0 ratio pare-emit digits_cnn.onnx -o teacher.pare
 quietly pare-distill small.onnx --teacher teacher.pare --data "$train" --epochs 2 --batch 50 --threads 1 -q -o v.onnx

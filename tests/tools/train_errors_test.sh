@@ -66,6 +66,12 @@ expect 0 parameters pare-build mlp.json -o mlp.onnx
 regression=(pare-train mlp.onnx --batch 10 --threads 1 -o bad.onnx --data)
 expect 3 "sample 33" "${regression[@]}" npy:x.npy,y.npy
 expect 3 "sample 16: expected finite numbers" "${regression[@]}" npy:nan.npy,y.npy
+expect 3 "npy:x.npy,y.npy, sample 33: expected finite targets, found nan" "${regression[@]}" npy:x.npy,y.npy#0:30 --val npy:x.npy,y.npy
+# A bad input that validation finds costs nothing of the epoch.
+expect 3 "npy:nan.npy,y.npy#0:30, sample 16" "${regression[@]}" npy:x.npy,y.npy#0:30 --val npy:nan.npy,y.npy#0:30 --epochs 1 --checkpoint epoch.ckpt
+expect 0 parameters "${regression[@]}" npy:x.npy,y.npy#0:30 --val npy:x.npy,y.npy#0:30 --epochs 1 --checkpoint whole.ckpt
+[ -s epoch.ckpt ] || fail "the epoch before a bad validation is lost"
+rm -f bad.onnx
 expect 2 "expected 1 targets a sample" "${regression[@]}" npy:x.npy,two.npy
 expect 2 "expected target values for the network's 1 outputs, found 2 target values a sample" \
   "${regression[@]}" npy:x.npy,y.npy#0:30 --val npy:x.npy,two.npy
@@ -96,7 +102,11 @@ refuses 2 "one of sgd, adam, adamw" --optimizer lamb
 refuses 2 "one of constant, step, cosine, one-cycle" --schedule linear
 refuses 2 "warm-up: expected fewer than the run's 8 steps, found 8" --warmup 2
 refuses 2 "milestones: expected number 2 above 0.5" --schedule step --milestones 0.5,0.2
-refuses 2 "option --milestones: expected at most 16 numbers" --milestones 0.1,x
+refuses 2 "option --milestones: expected at most 16 numbers" --schedule step --milestones 0.1,x
+refuses 2 "option --huber-delta: expected a number from 1e-12" --loss huber --huber-delta 0
+refuses 2 "--momentum belongs to --optimizer sgd" --optimizer adam --momentum 0.5
+refuses 2 "--final-lr belongs to --schedule cosine" --schedule constant --final-lr 0.1
+expect 2 "the fold that is left out chooses nothing" pare-train small.onnx --data "$train" --folds 2 --patience 1
 refuses 2 "gamma: expected above 0" --schedule step --gamma 0
 for words in crop crop= crop=1.5 crop=x flip=1 flip, ,flip sepia rotate; do
   refuses 2 "option --augment: expected flip, flip-vertical, crop=N" --augment "$words"
@@ -147,7 +157,7 @@ cmp small.onnx keep.onnx || fail "the input changed"
 row 90 # a loss, gradient or weight that is not finite
 refuses 2 "first in the output of node \"block" --lr 1e6 --freeze-batchnorm
 refuses 2 " is kept: run.ckpt" --lr 1e6 --freeze-batchnorm --checkpoint run.ckpt --checkpoint-steps 1
-grep -qE "^pare-train: step [2-9] \(epoch [12]\): expected a finite loss, found NaN or infinity" err.txt || fail "$(cat err.txt)"
+grep -qE "^pare-train: small.onnx: step [2-9] \(epoch [12]\): expected a finite loss, found NaN or infinity" err.txt || fail "$(cat err.txt)"
 # The checkpoint loads, and the same happens again.
 cp run.ckpt kept.ckpt
 refuses 2 " is kept: run.ckpt" --lr 1e6 --freeze-batchnorm --resume run.ckpt --checkpoint-steps 1

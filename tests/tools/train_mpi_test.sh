@@ -97,6 +97,31 @@ for network in normalized plain; do
   on_two 0 "parameters trained" "$pare_train" $network.onnx $options -o "$network-2.onnx" --step-log "$network-2.csv"
   python3 compare.py "$network-1" "$network-2" 50 || fail "$network: two ranks train another network than one"
 done
+# Distillation that needs labels, where the ranks have unequally many.
+python3 - << 'P'
+import struct
+labels = bytearray(open("digits/train-labels.idx1-ubyte", "rb").read()[8:])
+head = ("{'descr': '<i8', 'fortran_order': False, 'shape': (%d,), }" % len(labels)).ljust(117) + "\n"
+marked = [-1 if i % 3 == 0 else c for i, c in enumerate(labels)]
+open("y.npy", "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%dq" % len(marked), *marked))
+pixels = open("digits/train-images.idx3-ubyte", "rb").read()[16:]
+head = ("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 784), }" % len(labels)).ljust(117) + "\n"
+open("x.npy", "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%df" % len(pixels), *(p / 255 for p in pixels)))
+P
+flat='{"layout": "flat", "task": "classification"}'
+expect 0 "" pare-build "$recipes/mlp_classification.json" --set inputs=784 --set outputs=10 -o pupil.onnx
+expect 0 "" pare-build "$recipes/mlp_classification.json" --set inputs=784 --set outputs=10 --seed 9 -o tutor.onnx
+partly="--teacher tutor.onnx --data npy:x.npy,y.npy --method decoupled $course --lr 0.002 --preprocess flat.json"
+echo "$flat" > flat.json
+# shellcheck disable=SC2086
+expect 0 "parameters trained" pare-distill pupil.onnx $partly -o partly-1.onnx --step-log partly-1.csv
+# shellcheck disable=SC2086
+on_two 0 "parameters trained" "$PARE_BIN/pare-distill" pupil.onnx $partly -o partly-2.onnx --step-log partly-2.csv
+python3 compare.py partly-1 partly-2 50 || fail "partly labelled: two ranks train another network than one"
+# Ranks whose networks differ.
+timeout 100 mpirun --allow-run-as-root --oversubscribe -np 1 "$pare_train" plain.onnx --data "$train" --batch 20 -o v.onnx : \
+  -np 1 "$pare_train" normalized.onnx --data "$train" --batch 20 -o v.onnx > out.txt 2> err.txt
+[ $? -eq 2 ] && grep -q "as on rank 0\|rank 1" err.txt || fail "other networks: $(head -c 300 err.txt)"
 on_two 0 '"top1"' "$pare_train" plain.onnx --data "$train" --val "$test_set" --batch 20 --epochs 1 -o v.onnx --json -
 [ "$(grep -c '"top1"' out.txt)" -eq 1 ] || fail "more than one rank reports"
 

@@ -22,7 +22,7 @@ start() { # OPTIONS...: $process in the background, until it has saved a checkpo
   done
 }
 
-quietly pare-train "${usual[@]}" --log whole.csv -o whole.onnx
+quietly pare-train "${usual[@]}" --log whole.csv --step-log whole-steps.csv -o whole.onnx
 whole=$(sha whole.onnx)
 quietly pare-train "${usual[@]}" "${saving[@]}" -o v.onnx
 [ "$(sha v.onnx)" = "$whole" ] || fail "checkpoints change the result"
@@ -38,15 +38,18 @@ cp run.ckpt finished.ckpt
 rm -f run.ckpt*
 
 # --- SIGINT and SIGTERM: fault tests 13, 15 and 16 ------------------------------------------------
-for signal in INT TERM INT; do
-  start --log resumed.csv $([ -e run.ckpt ] && echo --resume run.ckpt)
+for signal in INT TERM HUP INT; do
+  start --log resumed.csv --step-log resumed-steps.csv $([ -e run.ckpt ] && echo --resume run.ckpt)
   kill -$signal $process
   wait $process
   [ $? -eq 130 ] || fail "SIG$signal: expected exit 130, found another: $(cat err.txt)"
   grep -q "interrupted after step [0-9]* of 180; go on with --resume run.ckpt" err.txt || fail "SIG$signal: $(cat err.txt)"
   [ ! -e resumed.onnx ] || fail "SIG$signal: there is an output already"
 done
-quietly pare-train "${usual[@]}" --resume run.ckpt --log resumed.csv -o resumed.onnx
+quietly pare-train "${usual[@]}" --resume run.ckpt --log resumed.csv --step-log resumed-steps.csv -o resumed.onnx
+cmp whole-steps.csv resumed-steps.csv || fail "an interrupted run has another log of its steps"
+quietly pare-train "${usual[@]}" --resume run.ckpt --step-log resumed-steps.csv -o v.onnx
+cmp whole-steps.csv resumed-steps.csv || fail "a finished run changes the log of its steps"
 [ "$(sha resumed.onnx)" = "$whole" ] || fail "an interrupted run gives another result"
 diff <(losses whole.csv) <(losses resumed.csv) || fail "an interrupted run has another log"
 "$bin/pare-train" "${usual[@]}" -o v2.onnx > out.txt 2> err.txt &
@@ -62,7 +65,7 @@ rm -f run.ckpt* resumed.onnx
 RANDOM=20
 killed=0
 for _ in 1 2 3 4 5 6 7 8; do
-  start $([ -e run.ckpt ] && echo --resume run.ckpt)
+  start --log killed.csv --step-log killed-steps.csv $([ -e run.ckpt ] && echo --resume run.ckpt)
   sleep "0.0$((RANDOM % 50 + 10))"
   kill -9 $process 2> /dev/null && killed=$((killed + 1))
   wait $process 2> /dev/null
@@ -70,8 +73,10 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 [ $killed -ge 2 ] || fail "expected several kills before the run was done, found $killed"
 if [ ! -e resumed.onnx ]; then
-  quietly pare-train "${usual[@]}" "${saving[@]}" --resume run.ckpt -o resumed.onnx
+  quietly pare-train "${usual[@]}" "${saving[@]}" --resume run.ckpt --log killed.csv --step-log killed-steps.csv -o resumed.onnx
 fi
+diff <(losses whole.csv) <(losses killed.csv) || fail "a run that was killed has another log"
+cmp whole-steps.csv killed-steps.csv || fail "a run that was killed has another log of its steps"
 [ "$(sha resumed.onnx)" = "$whole" ] || fail "a run that was killed $killed times gives another result"
 cmp run.ckpt finished.ckpt || fail "a run that was killed ends with another checkpoint"
 [ -z "$(find . -name '*tmp*')" ] || fail "temporary files are left: $(find . -name '*tmp*')"
@@ -194,6 +199,10 @@ expect 2 "1 difference: threads: saved" pare-train small.onnx --data "$train" --
   --resume chosen.ckpt -o bad.onnx
 grep -q "threads: saved [1-9]" err.txt || fail "$(cat err.txt)"
 cmp good.ckpt kept.ckpt || fail "a checkpoint that is refused changes"
+# Zero points come from the calibration set and are in no array of the checkpoint.
+rounded=(small.onnx --data "$train" --max-steps 2 --batch 50 --threads 1 -q --qat)
+quietly pare-train "${rounded[@]}" --calib "$train#0:50" --checkpoint rounded.ckpt -o v.onnx
+expect 2 "1 difference: options.calibration_crc" pare-train "${rounded[@]}" --calib "$train#50:100" --resume rounded.ckpt -o bad.onnx
 # What a network sees of a sample is part of the run, whichever option says it.
 sed '/preprocess/,$d' small.json | sed '$ s/,$/}/' > recipe.json
 expect 0 parameters pare-build recipe.json -o bare.onnx

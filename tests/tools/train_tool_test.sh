@@ -138,6 +138,14 @@ for loss in mse l1 huber "huber --huber-delta 0.1"; do
     --epochs 60 --batch 20 --threads 1 --optimizer adam --lr 0.01 --loss $loss -o table.onnx --json table.json
   holds "$(number table.json r2) > 0.9 and $(number table.json rmse) < 0.3"
 done
+# No epoch is chosen by the fold that measures: the last one counts, however high the rate makes it.
+expect 0 "mse " pare-train mlp.onnx --data 'csv:table.csv?target=y' --folds 2 --epochs 9 --batch 20 --lr 0.2 --threads 1 --json f.json
+python3 - "$(awk '/^ *9 /{ printf "%s,", $4 }' out.txt)" <<'P' || fail "a fold's best epoch is reported: $(cat out.txt)"
+import json, sys
+last = [float(x) for x in sys.argv[1].split(",")[:2]]
+found = json.load(open("f.json"))["mse"]["folds"]
+assert len(found) == 2 and all(abs(a - b) <= 1e-4 * a for a, b in zip(last, found)), (last, found)
+P
 expect 0 "r2 " pare-train mlp.onnx --data 'csv:table.csv?target=y' --folds 2 --epochs 2 --batch 20 --threads 1 --json f.json
 holds "set($(number f.json r2).keys()) == {'mean', 'deviation', 'folds'}"
 sed 's/"inputs": 3/"inputs": 2/; s/regression/classification/' mlp.json > flag.json

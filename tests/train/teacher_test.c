@@ -148,11 +148,61 @@ static void row_89_a_teacher_of_other_samples(void **state) {
     pare_graph_free(graph);
 }
 
+/* More outputs than hints could name, as graph outputs of their own. */
+static void a_teacher_of_many_outputs_is_refused(void **state) {
+    (void)state;
+    pare_error error = {0};
+    net n;
+    net_start(&n, 1);
+    pare_value *x = net_input(&n, 2, (const int64_t[]){-1, CLASSES});
+    pare_value *extra[40];
+    for (size_t i = 0; i < 40; i++) {
+        extra[i] = NET(&n, "Relu", "", x);
+    }
+    pare_graph *graph = net_finish(&n, NET(&n, "Identity", "", x));
+    for (size_t i = 0; i < 40; i++) {
+        assert_true(pare_graph_add_output(graph, extra[i]));
+    }
+    pare_preprocess preprocess = {.layout = PARE_ORDER_FLAT};
+    pare_dataset *data = open_numbers(inputs, ROWS, CLASSES, NULL);
+    pare_shape sample = {1, {CLASSES}};
+    pare_distill_options distill = {.temperature = 1, .alpha = 1, .teacher = graph};
+    pare_train_options options = {.distill = &distill, .preprocess = &preprocess, .threads = 1};
+    pare_teacher *teacher = NULL;
+    assert_fails(teacher_create(&options, data, &sample, ROWS, &teacher, &error), PARE_UNSUPPORTED, &error,
+                 "expected a teacher of at most 15 outputs, found 41");
+    pare_dataset_close(data);
+    pare_graph_free(graph);
+}
+
+/* What it says is of no sample: a cache has no place for it. */
+static void a_cache_keeps_answers_of_samples(void **state) {
+    (void)state;
+    pare_error error = {0};
+    net n;
+    net_start(&n, 1);
+    pare_value *x = net_input(&n, 2, (const int64_t[]){-1, CLASSES});
+    pare_value *one = NET(&n, "ReduceMean", "keepdims:i=0", x, net_ints(&n, 2, (const int64_t[]){0, 1}));
+    pare_graph *graph = net_finish(&n, NET(&n, "Expand", "", one, net_ints(&n, 1, (const int64_t[]){3000})));
+    pare_preprocess preprocess = {.layout = PARE_ORDER_FLAT};
+    pare_dataset *data = open_numbers(inputs, ROWS, CLASSES, NULL);
+    pare_shape sample = {1, {CLASSES}};
+    pare_distill_options distill = {.temperature = 1, .alpha = 1, .teacher = graph, .cache = test_path("answers")};
+    pare_train_options options = {.distill = &distill, .preprocess = &preprocess, .threads = 1};
+    pare_teacher *teacher = NULL;
+    assert_fails(teacher_create(&options, data, &sample, ROWS, &teacher, &error), PARE_USAGE, &error,
+                 "expected a teacher that says 750 numbers of a sample, found 3000");
+    pare_dataset_close(data);
+    pare_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classifiers_answer_in_logits),
         cmocka_unit_test(other_losses_imitate_the_outputs),
         cmocka_unit_test(row_89_a_teacher_of_other_samples),
+        cmocka_unit_test(a_teacher_of_many_outputs_is_refused),
+        cmocka_unit_test(a_cache_keeps_answers_of_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

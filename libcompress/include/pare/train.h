@@ -94,6 +94,7 @@ typedef struct pare_train_options {
     uint64_t seed;
     int32_t threads;           /* 0: those of the runtime */
     uint64_t patience;         /* epochs without improvement before training stops; 0: never */
+    bool keep_last;            /* the validation set measures, but chooses no epoch: a fold that is left out */
     const char *const *freeze; /* patterns of node names whose weights stay (fnmatch) */
     size_t freeze_count;
     bool allow_empty_classes;  /* trains although some class of the network is no sample's; else PARE_USAGE */
@@ -115,6 +116,7 @@ typedef struct pare_train_result {
     pare_metrics metrics; /* of the best epoch; free with pare_metrics_free */
     double loss;          /* mean of the last epoch; NaN where a finished run was resumed */
     size_t parameters;    /* trained */
+    size_t quantized_layers, weighted_layers; /* of the result: with weights that are integers; with weights */
     size_t memory_bytes;  /* activations, gradients, scratch of a step */
     double seconds;       /* in steps, without validation */
     uint64_t samples;     /* in those */

@@ -204,8 +204,8 @@ static void move_row(const axis_move *x, size_t width, size_t run, const float *
             out[i] = in[-(ptrdiff_t)i];
         }
     } else {
-        for (size_t i = 0; i < pixels; i++, in -= run) {
-            memcpy(out + i * run, in, run * sizeof *out);
+        for (size_t i = 0; i < pixels; i++) {
+            memcpy(out + i * run, in - (ptrdiff_t)(i * run), run * sizeof *out);
         }
     }
 }

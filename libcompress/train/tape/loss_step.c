@@ -61,9 +61,11 @@ static void measure(const pare_tape *tape, const tape_step *step, loss_plan *pla
     const tape_tensor *x = tape_tensor_at(tape, step->inputs[0]), *t = tape_tensor_at(tape, step->inputs[1]);
     plan->samples = (size_t)t->shape.dims[0]; /* a row a label where an output has several */
     plan->width = x->elements / plan->samples;
-    plan->channels = x->shape.rank > 1 ? (size_t)x->shape.dims[1] : 1;
-    plan->positions = plan->width / plan->channels;
-    plan->teacher = t->elements / plan->samples / plan->positions;
+    if (plan->attrs.kind == TAPE_LOSS_ATTENTION) {
+        plan->channels = x->shape.rank > 1 ? (size_t)x->shape.dims[1] : 1;
+        plan->positions = plan->width / plan->channels;
+        plan->teacher = t->elements / plan->samples / plan->positions;
+    }
 }
 
 static pare_status loss_forward(pare_tape *tape, tape_step *step, pare_error *error) {
