@@ -62,7 +62,7 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
         status = model_file_open(teacher_path, &teacher, error);
     }
     if (status == PARE_OK) {
-        status = train_hash_file(teacher_path, &options.teacher_hash, error);
+        status = train_hash_model(teacher_path, teacher.graph, &options.teacher_hash, error);
     }
     if (status == PARE_OK) {
         options.teacher = teacher.graph;

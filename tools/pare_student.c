@@ -147,7 +147,8 @@ int main(int argc, char **argv) {
                    "  pare-student resnet56.onnx --depth 0.34 --macs 0.1 --fresh --seed 1 -o small.onnx\n\n"
                    "Channels that belong together (through additions, concatenations, depthwise convolutions and so\n"
                    "on) shrink together. Those stay whose weights have the largest L1 norm. Of each run of equal\n"
-                   "residual blocks the first stay. Inputs and outputs keep their shapes.\n",
+                   "blocks the first stay: residual ones or, where none repeat, layers with what follows each.\n"
+                   "Inputs and outputs keep their shapes.\n",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .least_arguments = 1,

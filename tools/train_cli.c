@@ -289,11 +289,16 @@ static pare_status open_student(const char *path, model_file *file, pare_error *
     return model_file_need_preprocess(file, error);
 }
 
-pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error) {
+pare_status train_hash_model(const char *path, const pare_graph *graph, uint64_t *hash, pare_error *error) {
     uint8_t *data = NULL;
     size_t size = 0;
     PARE_TRY(pare_file_read(path, SIZE_MAX, &data, &size, error));
-    *hash = (uint64_t)crc32_z(0, data, size) << 32 | (uint64_t)(adler32_z(1, data, size) & 0xffffffffU);
+    uLong file = crc32_z(0, data, size), rest = adler32_z(1, data, size);
+    for (size_t i = 0; graph != NULL && i < graph->value_count; i++) {
+        const pare_value *value = graph->values[i];
+        rest = value->data != NULL ? crc32_z(rest, value->data, value->data_bytes) : rest;
+    }
+    *hash = (uint64_t)file << 32 | (uint64_t)(rest & 0xffffffffU);
     pare_free(data);
     return PARE_OK;
 }
@@ -368,11 +373,11 @@ pare_status train_once(const char *path, const pare_distill_options *distill, in
     if (status == PARE_OK) {
         status = open_data(&data, fold, &file, &options, error);
     }
+    if (status == PARE_OK) {
+        status = train_hash_model(path, file.graph, &options.model_hash, error);
+    }
     if (status == PARE_OK && train.rebuild_batch_norm) {
         status = rebuild(&file, &data, error);
-    }
-    if (status == PARE_OK) {
-        status = train_hash_file(path, &options.model_hash, error);
     }
     if (status == PARE_OK && train.step_log != NULL && is_first_rank()) {
         step_log_open(train.step_log, train.resume != NULL);

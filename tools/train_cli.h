@@ -127,8 +127,9 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
     "--batch, which N must divide; data, model and options must be the same everywhere. The first one alone\n"         \
     "writes files.\n\n"
 
-/* The file's bytes as one number, for checkpoints and caches. */
-pare_status train_hash_file(const char *path, uint64_t *hash, pare_error *error);
+/* The file's bytes, and the constants of `graph` (NULL for a container), which may lie in other files, as one number
+ * for checkpoints and caches. */
+pare_status train_hash_model(const char *path, const pare_graph *graph, uint64_t *hash, pare_error *error);
 /* Ends the ranks of a run and returns the exit code: what main does with that of cli_main. */
 int train_end(int code);
 /* Trains the model at `path`. `distill` may be NULL; its teacher, the file `teacher`, is open, or `prepared` says why

@@ -1,10 +1,14 @@
-/* Fewer blocks: of each run of repeated residual blocks the last ones go.
+/* Fewer blocks: of each run of repeated blocks the last ones go. Blocks are residual, or,
+ * in a network in which no such ones repeat, plain.
  *
  * A residual block lies between a value, its entry, and an Add that merges the entry
  * back; an activation that alone reads the sum belongs to it. Its exit has the entry's
  * shape, so that readers of the exit can read the entry. Blocks whose entry is the exit
  * of the one before form a chain, in which a run is a pattern of one to four blocks
- * (attention and feed-forward, say) that repeats. */
+ * (attention and feed-forward, say) that repeats. A plain block is a layer with what
+ * follows it up to the next one, of whose values nobody else reads any: a depthwise
+ * convolution with its BatchNormalization and activation, say, of which a pattern with a
+ * pointwise one repeats. */
 #include <math.h>
 #include <string.h>
 
@@ -12,16 +16,16 @@
 
 enum { MOST_NODES = 256, MOST_PENDING = 256, LONGEST_PATTERN = 4, CHAIN_WINDOW = 64 };
 
-typedef struct residual_block {
+typedef struct layer_block {
     pare_value *entry, *exit;
     pare_node **nodes; /* in the graph's order, the Add and its activation last */
     size_t count;
     size_t next; /* the block that begins at the exit; SIZE_MAX: none */
     bool follows;
-} residual_block;
+} layer_block;
 
 typedef struct block_list {
-    residual_block *items;
+    layer_block *items;
     size_t count;
 } block_list;
 
@@ -97,7 +101,7 @@ static size_t position(pare_node *const *nodes, size_t count, const pare_node *n
 }
 
 /* True when nobody outside the block reads what is within it. */
-static bool is_closed(const residual_block *block) {
+static bool is_closed(const layer_block *block) {
     size_t uses[MOST_NODES + 2] = {0};
     for (size_t i = 0; i < block->count; i++) {
         const pare_node *node = block->nodes[i];
@@ -128,11 +132,10 @@ static bool same_type(const pare_value *a, const pare_value *b) {
 }
 
 /* The block that ends in `sum` with the entry at input `side`; count 0 where there is none. */
-static pare_status find_block(pare_graph *graph, pare_node *sum, size_t side, residual_block *block,
-                              pare_error *error) {
+static pare_status find_block(pare_graph *graph, pare_node *sum, size_t side, layer_block *block, pare_error *error) {
     branch_walk walk = {.entry = sum->inputs[side]};
     pare_value *exit = sum->outputs[0];
-    *block = (residual_block){.next = SIZE_MAX};
+    *block = (layer_block){.next = SIZE_MAX};
     if (exit == NULL || walk.entry->data != NULL || sum->inputs[1 - side]->data != NULL ||
         !walk_branch(&walk, sum, sum->inputs[1 - side])) {
         return PARE_OK;
@@ -153,34 +156,17 @@ static pare_status find_block(pare_graph *graph, pare_node *sum, size_t side, re
     }
     nodes[walk.count] = sum;
     nodes[count - 1] = activated ? user : sum;
-    residual_block found = {sum->inputs[side], exit, nodes, count, SIZE_MAX, false};
+    layer_block found = {sum->inputs[side], exit, nodes, count, SIZE_MAX, false};
     if (is_closed(&found)) {
         *block = found;
     }
     return PARE_OK;
 }
 
-static pare_status find_blocks(pare_graph *graph, block_list *list, pare_error *error) {
-    size_t sums = 0;
-    for (pare_node *node = graph->first; node != NULL; node = node->next) {
-        sums += (node->op->flags & PARE_OP_SUM) != 0 && node->input_count == 2;
-    }
-    list->items = pare_alloc_zero(sums + 1, sizeof *list->items);
-    if (list->items == NULL) {
-        return pare_fail_memory(error, sums * sizeof *list->items);
-    }
-    for (pare_node *node = graph->first; node != NULL; node = node->next) {
-        bool sum = (node->op->flags & PARE_OP_SUM) != 0 && node->input_count == 2;
-        residual_block block = {.count = 0};
-        for (size_t side = 0; sum && side < 2 && block.count == 0; side++) {
-            PARE_TRY(find_block(graph, node, side, &block, error));
-        }
-        if (block.count > 0) {
-            list->items[list->count++] = block;
-        }
-    }
+/* Blocks whose entry is another's exit come behind it. */
+static void link_chains(block_list *list) {
     for (size_t i = 0; i < list->count; i++) {
-        residual_block *block = &list->items[i];
+        layer_block *block = &list->items[i];
         for (size_t k = i + 1; block->next == SIZE_MAX && k < list->count && k <= i + CHAIN_WINDOW; k++) {
             if (list->items[k].entry == block->exit && !list->items[k].follows) {
                 block->next = k;
@@ -188,6 +174,80 @@ static pare_status find_blocks(pare_graph *graph, block_list *list, pare_error *
             }
         }
     }
+}
+
+static bool is_sum(const pare_node *node) {
+    return (node->op->flags & PARE_OP_SUM) != 0 && node->input_count == 2;
+}
+
+static pare_status find_residual(pare_graph *graph, pare_node *node, layer_block *block, pare_error *error) {
+    *block = (layer_block){.next = SIZE_MAX};
+    for (size_t side = 0; is_sum(node) && side < 2 && block->count == 0; side++) {
+        PARE_TRY(find_block(graph, node, side, block, error));
+    }
+    return PARE_OK;
+}
+
+/* The only input that is no constant, or NULL. */
+static pare_value *only_operand(const pare_node *node) {
+    pare_value *operand = NULL;
+    for (size_t i = 0; i < node->input_count; i++) {
+        pare_value *value = node->inputs[i];
+        if (value != NULL && value->data == NULL) {
+            if (operand != NULL) {
+                return NULL;
+            }
+            operand = value;
+        }
+    }
+    return operand;
+}
+
+static bool has_weights(const pare_node *node) {
+    int input = node->op->weight_input;
+    return input >= 0 && (size_t)input < node->input_count && node->inputs[input] != NULL &&
+           node->inputs[input]->data != NULL;
+}
+
+/* The block that begins with the layer `node`; count 0 where there is none. */
+static pare_status find_plain(pare_graph *graph, pare_node *node, layer_block *block, pare_error *error) {
+    pare_node *chain[MOST_NODES];
+    size_t count = 0;
+    pare_value *entry = has_weights(node) ? only_operand(node) : NULL, *exit = NULL;
+    *block = (layer_block){.next = SIZE_MAX};
+    while (entry != NULL && node != NULL && count < MOST_NODES && (count == 0 || !has_weights(node)) &&
+           only_operand(node) == (count == 0 ? entry : exit) && node->output_count == 1 &&
+           same_type(entry, node->outputs[0]) && !node->outputs[0]->is_output) {
+        chain[count++] = node;
+        exit = node->outputs[0];
+        node = pare_graph_only_user(graph, exit);
+    }
+    if (count == 0) {
+        return PARE_OK;
+    }
+    pare_node **nodes = pare_arena_alloc(&graph->arena, count, sizeof(pare_node *));
+    if (nodes == NULL) {
+        return pare_fail_memory(error, count * sizeof(pare_node *));
+    }
+    memcpy(nodes, chain, count * sizeof(pare_node *));
+    *block = (layer_block){entry, exit, nodes, count, SIZE_MAX, false};
+    return PARE_OK;
+}
+
+typedef pare_status (*block_finder)(pare_graph *graph, pare_node *node, layer_block *block, pare_error *error);
+
+static pare_status find_blocks(pare_graph *graph, block_finder find, block_list *list, pare_error *error) {
+    list->count = 0;
+    list->items = pare_alloc_zero(graph->node_count + 1, sizeof *list->items);
+    if (list->items == NULL) {
+        return pare_fail_memory(error, graph->node_count * sizeof *list->items);
+    }
+    for (pare_node *node = graph->first; node != NULL; node = node->next) {
+        layer_block *block = &list->items[list->count];
+        PARE_TRY(find(graph, node, block, error));
+        list->count += block->count > 0;
+    }
+    link_chains(list);
     return PARE_OK;
 }
 
@@ -228,7 +288,7 @@ static bool same_attrs(const pare_node *a, const pare_node *b) {
     return balance == other;
 }
 
-static bool same_operand(const residual_block *a, const pare_value *x, const residual_block *b, const pare_value *y) {
+static bool same_operand(const layer_block *a, const pare_value *x, const layer_block *b, const pare_value *y) {
     if (x == NULL || y == NULL) {
         return x == y;
     }
@@ -239,7 +299,7 @@ static bool same_operand(const residual_block *a, const pare_value *x, const res
            position(a->nodes, a->count, x->producer) == position(b->nodes, b->count, y->producer);
 }
 
-static bool same_node(const residual_block *a, const pare_node *x, const residual_block *b, const pare_node *y) {
+static bool same_node(const layer_block *a, const pare_node *x, const layer_block *b, const pare_node *y) {
     if (x->op != y->op || x->input_count != y->input_count || x->output_count != y->output_count || !same_attrs(x, y)) {
         return false;
     }
@@ -257,7 +317,7 @@ static bool same_node(const residual_block *a, const pare_node *x, const residua
     return true;
 }
 
-static bool same_structure(const residual_block *a, const residual_block *b) {
+static bool same_structure(const layer_block *a, const layer_block *b) {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++) {
         same = same_node(a, a->nodes[i], b, b->nodes[i]);
@@ -305,28 +365,35 @@ static size_t shorten_run(pare_graph *graph, const block_list *list, size_t firs
     *found += repeats * length;
     *kept += stay * length;
     if (stay < repeats) {
-        const residual_block *last = &list->items[after(list, first, repeats * length - 1)];
-        const residual_block *last_kept = &list->items[after(list, first, stay * length - 1)];
+        const layer_block *last = &list->items[after(list, first, repeats * length - 1)];
+        const layer_block *last_kept = &list->items[after(list, first, stay * length - 1)];
         pare_graph_replace_uses(graph, last->exit, last_kept->exit);
     }
     return repeats * length;
 }
 
-pare_status student_drop_blocks(pare_graph *graph, double depth, size_t *found, size_t *kept, pare_error *error) {
+static pare_status drop_blocks(pare_graph *graph, block_finder find, double depth, size_t *found, size_t *kept,
+                               pare_error *error) {
     block_list list = {NULL, 0};
-    *found = *kept = 0;
-    pare_status status = find_blocks(graph, &list, error);
+    pare_status status = find_blocks(graph, find, &list, error);
     for (size_t i = 0; status == PARE_OK && i < list.count; i++) {
         size_t block = list.items[i].follows ? SIZE_MAX : i; /* a chain begins */
         while (block != SIZE_MAX) {
             block = after(&list, block, shorten_run(graph, &list, block, depth, found, kept));
         }
     }
-    if (status == PARE_OK && *found == 0 && depth < 1) {
-        status = pare_fail(error, PARE_UNSUPPORTED,
-                           "expected residual blocks of equal structure one behind the other, of which to drop some, "
-                           "found none");
-    }
     pare_free(list.items);
     return status;
+}
+
+pare_status student_drop_blocks(pare_graph *graph, double depth, size_t *found, size_t *kept, pare_error *error) {
+    *found = *kept = 0;
+    PARE_TRY(drop_blocks(graph, find_residual, depth, found, kept, error));
+    if (*found == 0) {
+        PARE_TRY(drop_blocks(graph, find_plain, depth, found, kept, error));
+    }
+    return *found == 0 && depth < 1
+               ? pare_fail(error, PARE_UNSUPPORTED,
+                           "expected blocks of equal structure one behind the other, of which to drop some, found none")
+               : PARE_OK;
 }

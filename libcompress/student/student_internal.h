@@ -6,7 +6,7 @@
 #include "pare/op.h"
 #include "pare/student.h"
 
-/* Drops repeated blocks in place; dead nodes stay. *found and *kept count residual blocks. */
+/* Drops repeated blocks in place; dead nodes stay. *found and *kept count repeated blocks. */
 pare_status student_drop_blocks(pare_graph *graph, double depth, size_t *found, size_t *kept, pare_error *error);
 
 /* The analysis of a graph with its channels ranked. */

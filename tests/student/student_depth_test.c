@@ -1,4 +1,4 @@
-/* Fewer blocks: runs of equal residual blocks lose their last ones, and nothing else does. */
+/* Fewer blocks: runs of equal blocks lose their last ones, and nothing else does. */
 #include "test.h"
 
 #include <math.h>
@@ -163,7 +163,7 @@ static void what_does_not_repeat_is_refused(void **state) {
         }
         pare_graph *teacher = net_finish(&n, net_gemm(&n, x, 3));
         assert_fails(pare_student_derive(teacher, &options, &student, NULL, &error), PARE_UNSUPPORTED, &error,
-                     "residual blocks");
+                     "blocks of equal structure");
         assert_null(student);
         pare_graph_free(teacher);
     }
@@ -193,11 +193,51 @@ static void blocks_that_are_read_inside_stay(void **state) {
     }
 }
 
+static size_t count_convs(const pare_graph *graph) {
+    size_t count = 0;
+    for (const pare_node *node = graph->first; node != NULL; node = node->next) {
+        count += strcmp(node->op->name, "Conv") == 0;
+    }
+    return count;
+}
+
+/* Four times a depthwise and a pointwise convolution, as MobileNet has them; somebody may read within the second. */
+static void plain_patterns_are_runs(void **state) {
+    (void)state;
+    for (int inside = 0; inside < 2; inside++) {
+        pare_error error = {0};
+        pare_graph *student = NULL;
+        pare_student_options options = {.depth = 0.5};
+        pare_student_report report;
+        float output[10];
+        net n;
+        net_start(&n, 4);
+        pare_value *x = net_conv(&n, net_input(&n, 4, (int64_t[]){-1, 3, 6, 6}), 8, 3, 1, 1), *read = NULL;
+        for (int k = 0; k < 4; k++) {
+            pare_value *norm = net_batchnorm(&n, net_conv(&n, x, 8, 3, 1, 8));
+            x = NET(&n, "Relu", "", net_batchnorm(&n, net_conv(&n, NET(&n, "Relu", "", norm), 8, 1, 1, 1)));
+            read = k == 1 ? norm : read;
+        }
+        x = inside ? NET(&n, "Mul", "", x, read) : x;
+        x = NET(&n, "Flatten", "axis:i=1", NET(&n, "GlobalAveragePool", "", x));
+        pare_graph *teacher = net_finish(&n, net_gemm(&n, x, 5));
+        assert_ok(pare_student_derive(teacher, &options, &student, &report, &error), &error);
+        assert_int_equal(report.blocks_found, inside ? 4 : 8); /* the two pairs behind it, or all */
+        assert_int_equal(report.blocks_kept, inside ? 2 : 4);
+        assert_int_equal(count_convs(student), inside ? 7 : 5);
+        net_run(student, 2, 3, output, 10);
+        assert_true(isfinite(output[0]));
+        pare_graph_free(student);
+        pare_graph_free(teacher);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_keep_their_first_blocks),     cmocka_unit_test(patterns_of_several_blocks_are_runs),
         cmocka_unit_test(depth_and_width_go_together),      cmocka_unit_test(what_does_not_repeat_is_refused),
         cmocka_unit_test(blocks_that_are_read_inside_stay),
+        cmocka_unit_test(plain_patterns_are_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,17 +23,17 @@ static const struct {
     {"dtln_1", "LSTM", 0}, /* all its channels are those of states that come in and go out */
     {"lenet5", NULL, 0},
     {"mnist_lstm", NULL, 0},
-    {"tiny_kws_dscnn", NULL, 0},
+    {"tiny_kws_dscnn", NULL, 8},
     {"tiny_ic_resnet8", NULL, 0},
-    {"tiny_ad_autoencoder", NULL, 0},
-    {"tiny_vww_mobilenetv1", NULL, 0},
+    {"tiny_ad_autoencoder", NULL, 6},
+    {"tiny_vww_mobilenetv1", NULL, 10},
     {"silero_vad", NULL, 0},
     {"stories260k", NULL, 10},
     {"resnet20", NULL, 7},
     {"resnet56", NULL, 25},
     {"super_resolution", NULL, 0},
     {"squeezenet1.1", NULL, 0},
-    {"mobilenetv1_0.25_128", NULL, 0},
+    {"mobilenetv1_0.25_128", NULL, 10},
     {"mobilenetv2", NULL, 9},
 };
 

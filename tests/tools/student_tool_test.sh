@@ -32,7 +32,7 @@ done
 expect 2 "--round" pare-student digits_cnn.onnx --round 0 -o bad.onnx
 expect 2 "exclude each other" pare-student digits_cnn.onnx --width 0.5 --macs 0.5 -o bad.onnx
 expect 2 "is the input" pare-student digits_cnn.onnx --width 0.5 -o digits_cnn.onnx
-expect 5 "residual blocks" pare-student digits_cnn.onnx --depth 0.5 -o bad.onnx
+expect 5 "blocks of equal structure" pare-student digits_cnn.onnx --depth 0.5 -o bad.onnx
 expect 5 "narrowest" pare-student digits_cnn.onnx --macs 0.00001 -o bad.onnx
 expect 0 ratio pare-emit digits_cnn.onnx -o net.pare
 expect 5 "final" pare-student net.pare --width 0.5 -o bad.onnx

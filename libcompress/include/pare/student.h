@@ -17,7 +17,7 @@ typedef struct pare_student_options {
 typedef struct pare_student_report {
     double width; /* as given or found */
     uint64_t teacher_macs, student_macs, teacher_parameters, student_parameters;
-    size_t blocks_found, blocks_kept; /* residual blocks that may be dropped */
+    size_t blocks_found, blocks_kept; /* repeated blocks that may be dropped */
     size_t channel_groups,
         groups_kept_whole;  /* sets of channels that must shrink together; those that could not be followed */
     const char *stopped_at; /* the first node that kept some whole, or NULL; the student's memory */
@@ -25,8 +25,9 @@ typedef struct pare_student_report {
 
 /* A new graph; the teacher is not changed and may be freed before the student.
  *
- * Depth: of each run of repeated residual blocks (of equal structure and shapes, one
- * behind the other) the first ceil(depth × length) stay. Width: of each group of
+ * Depth: of each run of repeated blocks (residual ones, or where none repeat plain layers with
+ * what follows them; of equal structure and shapes, one behind the other) the first
+ * ceil(depth × length) stay. Width: of each group of
  * coupled channels (pare/channels.h) max(1, round(width × count)) stay, as a multiple of
  * `round` where the group has that many: those with the largest L1 norm of the weights
  * that produce them, in their order. Channels of graph ports stay.
