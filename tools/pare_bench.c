@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "cli.h"
-#include "latency.h"
+#include "pare/latency.h"
 #include "model_file.h"
 #include "pare/memory.h"
 #include "report.h"
@@ -19,10 +19,10 @@ static size_t choose_iterations(double once_ms) {
     return wanted < 11.0 ? 11 : wanted > 100000.0 ? 100000 : (size_t)wanted;
 }
 
-static pare_status measure_all(latency_probe *probe, double **times, size_t *count, pare_error *error) {
+static pare_status measure_all(pare_latency_probe *probe, double **times, size_t *count, pare_error *error) {
     double once = 0.0;
     for (int64_t i = 0; i < warm_up || i == 0; i++) {
-        PARE_TRY(latency_measure(probe, &once, error));
+        PARE_TRY(pare_latency_measure(probe, &once, error));
     }
     *count = iterations > 0 ? (size_t)iterations : choose_iterations(once);
     *times = pare_alloc_zero(*count, sizeof **times);
@@ -30,7 +30,7 @@ static pare_status measure_all(latency_probe *probe, double **times, size_t *cou
         return pare_fail_memory(error, *count * sizeof **times);
     }
     for (size_t i = 0; i < *count; i++) {
-        PARE_TRY(latency_measure(probe, &(*times)[i], error));
+        PARE_TRY(pare_latency_measure(probe, &(*times)[i], error));
         if (!cli_progress((void *)"benchmarking", i + 1, *count)) {
             return pare_fail(error, PARE_INTERRUPTED, "interrupted after %zu of %zu runs", i + 1, *count);
         }
@@ -38,12 +38,12 @@ static pare_status measure_all(latency_probe *probe, double **times, size_t *cou
     return PARE_OK;
 }
 
-static pare_status print_layers(latency_probe *probe, json_t *steps, pare_error *error) {
-    pare_session *session = latency_session(probe);
+static pare_status print_layers(pare_latency_probe *probe, json_t *steps, pare_error *error) {
+    pare_session *session = pare_latency_session(probe);
     size_t count = pare_session_statistics(session).node_count;
     double once;
     pare_session_set_timing(session, 1);
-    PARE_TRY(latency_measure(probe, &once, error));
+    PARE_TRY(pare_latency_measure(probe, &once, error));
     pare_session_set_timing(session, 0);
     printf("\n%-40s %-32s %12s\n", "node", "kernel", "time");
     for (size_t i = 0; i < count; i++) {
@@ -55,20 +55,20 @@ static pare_status print_layers(latency_probe *probe, json_t *steps, pare_error 
     return PARE_OK;
 }
 
-static pare_status report(const model_file *file, latency_probe *probe, double *times, size_t count, double load_ms,
+static pare_status report(const model_file *file, pare_latency_probe *probe, double *times, size_t count, double load_ms,
                           pare_error *error) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     size_t peak = (size_t)usage.ru_maxrss * 1024;
-    pare_session_stats stats = pare_session_statistics(latency_session(probe));
-    double median = quantile_of(times, count, 0.5), p90 = quantile_of(times, count, 0.9);
+    pare_session_stats stats = pare_session_statistics(pare_latency_session(probe));
+    double median = pare_quantile(times, count, 0.5), p90 = pare_quantile(times, count, 0.9);
     int64_t batch = common.batch > 0 ? common.batch : 1;
     json_t *steps = json_array();
     if (common.json == NULL || strcmp(common.json, "-") != 0) {
         printf("%s: %s\n", shown(file->path, SIZE_MAX), size_text(file->bytes));
         printf("median             %.4f ms a run of batch %lld, %d thread%s\n", median, (long long)batch, stats.threads,
                stats.threads == 1 ? "" : "s");
-        printf("fastest, p90       %.4f ms, %.4f ms over %zu runs\n", quantile_of(times, count, 0.0), p90, count);
+        printf("fastest, p90       %.4f ms, %.4f ms over %zu runs\n", pare_quantile(times, count, 0.0), p90, count);
         printf("load               %.3f ms (reading, planning, packing weights)\n", load_ms);
         printf("activations        %s\npacked weights     %s\npeak memory        %s (whole process)\n",
                size_text(stats.arena_bytes), size_text(stats.packed_bytes), size_text(peak));
@@ -81,7 +81,7 @@ static pare_status report(const model_file *file, latency_probe *probe, double *
     return write_json(json_pack("{s:s,s:I,s:i,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:o}", "model", json_text(file->path),
                                 "batch", (json_int_t)batch, "threads", (int)stats.threads, "iterations",
                                 (json_int_t)count, "median_ms", median, "p90_ms", p90, "min_ms",
-                                quantile_of(times, count, 0.0), "load_ms", load_ms, "peak_rss_bytes", (json_int_t)peak,
+                                pare_quantile(times, count, 0.0), "load_ms", load_ms, "peak_rss_bytes", (json_int_t)peak,
                                 "arena_bytes", (json_int_t)stats.arena_bytes, "packed_bytes",
                                 (json_int_t)stats.packed_bytes, "file_bytes", (json_int_t)file->bytes, "steps", steps),
                       error);
@@ -89,10 +89,10 @@ static pare_status report(const model_file *file, latency_probe *probe, double *
 
 static pare_status run(const cli_list *arguments, pare_error *error) {
     model_file file = {0};
-    latency_probe *probe = NULL;
+    pare_latency_probe *probe = NULL;
     double *times = NULL, session_ms = 0.0;
     size_t count = 0;
-    double began = milliseconds_now();
+    double began = pare_milliseconds_now();
     pare_status status = model_file_open(arguments->items[0], &file, error);
     if (status == PARE_OK) {
         status = model_file_lower(&file, error);
@@ -102,9 +102,9 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
                                         .batch = common.batch,
                                         .threads = (int32_t)common.threads,
                                         .isa = (pare_isa)common.isa};
-        status = latency_open(file.model, &options, &probe, &session_ms, error);
+        status = pare_latency_open(file.model, &options, &probe, &session_ms, error);
     }
-    double load_ms = milliseconds_now() - began;
+    double load_ms = pare_milliseconds_now() - began;
     if (status == PARE_OK) {
         status = measure_all(probe, &times, &count, error);
     }
@@ -112,7 +112,7 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
         status = report(&file, probe, times, count, load_ms, error);
     }
     pare_free(times);
-    latency_close(probe);
+    pare_latency_close(probe);
     model_file_close(&file);
     return status;
 }

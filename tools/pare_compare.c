@@ -4,7 +4,7 @@
 
 #include "cli.h"
 #include "compare_page.h"
-#include "latency.h"
+#include "pare/latency.h"
 #include "model_file.h"
 #include "pare/file.h"
 #include "pare/memory.h"
@@ -34,26 +34,26 @@ static pare_status evaluate_row(compare_row *row, pare_error *error) {
 
 /* A B C A B C …: what disturbs the machine disturbs all alike. */
 static pare_status time_rows(compare_row *rows, size_t count, pare_error *error) {
-    latency_probe *probes[CLI_LIST_MAX] = {NULL};
+    pare_latency_probe *probes[CLI_LIST_MAX] = {NULL};
     double *times = pare_alloc_zero(count * ROUNDS, sizeof *times), ignored;
     pare_status status = times != NULL ? PARE_OK : pare_fail_memory(error, count * ROUNDS * sizeof *times);
     pare_session_options options = {.struct_size = sizeof options, .batch = 1, .threads = (int32_t)common.threads};
     for (size_t i = 0; i < count && status == PARE_OK; i++) {
-        status = latency_open(rows[i].file.model, &options, &probes[i], &ignored, error);
+        status = pare_latency_open(rows[i].file.model, &options, &probes[i], &ignored, error);
         for (int w = 0; w < 3 && status == PARE_OK; w++) {
-            status = latency_measure(probes[i], &ignored, error);
+            status = pare_latency_measure(probes[i], &ignored, error);
         }
     }
     for (size_t round = 0; round < ROUNDS && status == PARE_OK; round++) {
         for (size_t i = 0; i < count && status == PARE_OK; i++) {
-            status = latency_measure(probes[i], &times[i * ROUNDS + round], error);
+            status = pare_latency_measure(probes[i], &times[i * ROUNDS + round], error);
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (status == PARE_OK) {
-            rows[i].median_ms = quantile_of(times + i * ROUNDS, ROUNDS, 0.5);
+            rows[i].median_ms = pare_quantile(times + i * ROUNDS, ROUNDS, 0.5);
         }
-        latency_close(probes[i]);
+        pare_latency_close(probes[i]);
     }
     pare_free(times);
     return status;

@@ -141,6 +141,12 @@ const pare_channel_group *pare_channels_group(const pare_channels *channels, siz
     return &channels->groups[index];
 }
 
+size_t pare_channels_unit(const pare_channels *channels, const pare_value *value, int32_t axis, int64_t index) {
+    uint32_t atom = channels_atom(channels, value, axis, index);
+    uint32_t unit = atom != NO_ATOM ? channels->unit_of[atom] : NO_UNIT;
+    return unit != NO_UNIT ? unit : SIZE_MAX;
+}
+
 bool pare_channels_weight(const pare_channels *channels, size_t index, const pare_value **value, int32_t *axis) {
     if (index >= channels->weights.count) {
         return false;

@@ -177,6 +177,20 @@ pare_status channels_group(pare_channels *channels, pare_error *error) {
     return status;
 }
 
+static size_t greatest_divisor(size_t a, size_t b) {
+    while (b != 0) {
+        size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+size_t pare_channel_group_step(const pare_channel_group *group, int32_t round) {
+    size_t multiple = round > 1 ? (size_t)round : 1, step = multiple / greatest_divisor(multiple, group->width);
+    return step <= group->count ? step : 1;
+}
+
 /* --- importance -------------------------------------------------------------- */
 
 /* sums[i] = L1 norm of the slice at index i of `axis`; returns their mean. */

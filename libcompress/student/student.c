@@ -8,24 +8,6 @@
 /* Halvings of the interval in which a share of MACs is met: 1 / 65,536. */
 #define WIDTH_STEPS 16
 
-uint64_t student_macs(const pare_graph *graph) {
-    uint64_t macs = 0;
-    for (const pare_node *node = graph->first; node != NULL; node = node->next) {
-        macs += node->op->macs != NULL ? node->op->macs(node) : 0;
-    }
-    return macs;
-}
-
-uint64_t student_parameters(const pare_graph *graph) {
-    uint64_t parameters = 0;
-    for (size_t i = 0; i < graph->value_count; i++) {
-        const pare_value *value = graph->values[i];
-        bool counts = value->data != NULL && value->dtype == PARE_F32 && value->use_count > 0;
-        parameters += counts ? value->data_bytes / sizeof(float) : 0;
-    }
-    return parameters;
-}
-
 static pare_status check_share(const char *name, double share, pare_error *error) {
     return share >= 0 && share <= 1
                ? PARE_OK
@@ -43,29 +25,6 @@ static pare_status check_options(const pare_student_options *options, pare_error
         return pare_fail(error, PARE_USAGE, "expected round of at least 1, found %d", (int)options->round);
     }
     return PARE_OK;
-}
-
-static bool own(pare_graph *graph, pare_value *value) {
-    void *copy = value->data != NULL ? pare_arena_alloc(&graph->arena, value->data_bytes + 1, 1) : NULL;
-    if (copy != NULL) {
-        memcpy(copy, value->data, value->data_bytes);
-        value->data = copy;
-    }
-    return copy != NULL || value->data == NULL;
-}
-
-/* A clone shares constants with what it was cloned from. */
-static pare_status own_constants(pare_graph *graph, pare_error *error) {
-    bool done = true;
-    for (size_t i = 0; done && i < graph->value_count; i++) {
-        done = own(graph, graph->values[i]);
-    }
-    for (pare_node *node = graph->first; done && node != NULL; node = node->next) {
-        for (pare_attr *attr = node->attrs; done && attr != NULL; attr = attr->next) {
-            done = attr->kind != PARE_ATTR_TENSOR || own(graph, attr->tensor);
-        }
-    }
-    return done ? PARE_OK : pare_fail(error, PARE_LIMIT, "expected memory for the student's constants, found no more");
 }
 
 /* Which operator keeps the largest number of channels whole, where none may be dropped. */
@@ -124,7 +83,7 @@ static pare_status narrow_macs(const pare_graph *graph, double width, int32_t ro
                                pare_error *error) {
     pare_graph *narrowed = NULL;
     PARE_TRY(narrow(graph, width, round, &narrowed, error));
-    *macs = student_macs(narrowed);
+    *macs = pare_graph_macs(narrowed);
     pare_graph_free(narrowed);
     return PARE_OK;
 }
@@ -132,7 +91,7 @@ static pare_status narrow_macs(const pare_graph *graph, double width, int32_t ro
 /* The largest width of at most `limit` MACs; these do not fall as the width grows. */
 static pare_status find_width(const pare_graph *graph, double limit, int32_t round, double *width, pare_error *error) {
     double low = ldexp(1, -WIDTH_STEPS), high = 1;
-    uint64_t macs = student_macs(graph);
+    uint64_t macs = pare_graph_macs(graph);
     *width = 1;
     if ((double)macs <= limit) {
         return PARE_OK;
@@ -155,8 +114,8 @@ static pare_status find_width(const pare_graph *graph, double limit, int32_t rou
 static pare_status shallow(const pare_graph *teacher, double depth, pare_graph *graph, pare_student_report *report,
                            pare_error *error) {
     bool changed = false;
-    report->teacher_macs = student_macs(teacher);
-    report->teacher_parameters = student_parameters(teacher);
+    report->teacher_macs = pare_graph_macs(teacher);
+    report->teacher_parameters = pare_graph_parameters(teacher);
     PARE_TRY(student_drop_blocks(graph, depth, &report->blocks_found, &report->blocks_kept, error));
     return pare_remove_dead(graph, &changed, error);
 }
@@ -187,13 +146,13 @@ static pare_status derive(const pare_graph *graph, const pare_student_options *o
         PARE_TRY(find_width(graph, limit, options->round, &report->width, error));
     }
     PARE_TRY(narrow(graph, report->width, options->round, student, error));
-    PARE_TRY(own_constants(*student, error));
+    PARE_TRY(pare_graph_own_constants(*student, error));
     if (options->fresh) {
         PARE_TRY(student_initialize(*student, options->seed, error));
     }
     PARE_TRY(pare_graph_check(*student, error));
-    report->student_macs = student_macs(*student);
-    report->student_parameters = student_parameters(*student);
+    report->student_macs = pare_graph_macs(*student);
+    report->student_parameters = pare_graph_parameters(*student);
     if (report->stopped_at != NULL) {
         report->stopped_at = pare_arena_copy_string(&(*student)->arena, report->stopped_at);
     }

@@ -24,9 +24,4 @@ bool student_choose_channels(student_channels *ranked, double width, int32_t rou
 /* The weights and parameters of an analysed graph, drawn anew. */
 pare_status student_initialize(pare_graph *graph, uint64_t seed, pare_error *error);
 
-/* Multiply-accumulates for a batch of one. */
-uint64_t student_macs(const pare_graph *graph);
-/* Elements of the constants of floats. */
-uint64_t student_parameters(const pare_graph *graph);
-
 #endif

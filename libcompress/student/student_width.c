@@ -63,19 +63,9 @@ void student_free_channels(student_channels *ranked) {
     *ranked = (student_channels){.channels = NULL};
 }
 
-static size_t greatest_divisor(size_t a, size_t b) {
-    while (b != 0) {
-        size_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Units of a group that stay: a multiple of `step` where the group has that many. */
-static size_t units_left(const pare_channel_group *group, double width, size_t round) {
-    size_t step = round / greatest_divisor(round, group->width);
-    step = step <= group->count ? step : 1;
+static size_t units_left(const pare_channel_group *group, double width, int32_t round) {
+    size_t step = pare_channel_group_step(group, round);
     double wanted = floor(width * (double)group->count / (double)step + 0.5);
     size_t left = wanted >= 1 ? (size_t)wanted * step : step;
     return left <= group->count ? left : group->count / step * step;
@@ -86,7 +76,7 @@ bool student_choose_channels(student_channels *ranked, double width, int32_t rou
     for (size_t g = 0; g < pare_channels_group_count(ranked->channels); g++) {
         const pare_channel_group *group = pare_channels_group(ranked->channels, g);
         bool whole = !group->free || width >= 1;
-        size_t left = whole ? group->count : units_left(group, width, (size_t)(round > 0 ? round : 1));
+        size_t left = whole ? group->count : units_left(group, width, round);
         for (size_t i = 0; i < group->count; i++) {
             ranked->dropped[group->first + i] = ranked->rank[group->first + i] >= left;
             some = some || ranked->dropped[group->first + i];

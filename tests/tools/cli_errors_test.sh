@@ -2,7 +2,7 @@
 # Rows 79, 80 and 84 of the bad inputs (and what a tool says to rows 1 to 6):
 # options, numbers, outputs, preprocessing records.
 . "$PARE_TESTS/tools/sample.sh"
-tools="pare-inspect pare-eval pare-quantize pare-build pare-student pare-emit pare-run pare-bench pare-compare"
+tools="pare-inspect pare-eval pare-quantize pare-build pare-student pare-prune pare-emit pare-run pare-bench pare-compare"
 
 row 79 # options and numbers
 for tool in $tools; do

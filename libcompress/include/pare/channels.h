@@ -37,6 +37,8 @@ size_t pare_channels_unit_count(const pare_channels *channels);
 size_t pare_channels_group_count(const pare_channels *channels);
 /* Groups come in the order in which their values entered the graph. */
 const pare_channel_group *pare_channels_group(const pare_channels *channels, size_t index);
+/* Units that make up a multiple of `round` channels (below 2: of one); 1 where the group has fewer. */
+size_t pare_channel_group_step(const pare_channel_group *group, int32_t round);
 /* scores[unit]: L1 norm of the weights that produce the unit's channels, each
  * layer's divided by its mean over that layer's channels, summed over the layers (L1
  * as in Li et al. 2017, "Pruning Filters for Efficient ConvNets", section 3.1). */
@@ -49,6 +51,8 @@ pare_status pare_channels_remove(pare_channels *channels, pare_graph *graph, con
 /* Constants that produce channels, one by one until it returns false: `axis` is that
  * of the output channels. */
 bool pare_channels_weight(const pare_channels *channels, size_t index, const pare_value **value, int32_t *axis);
+/* The unit that index `index` of an axis belongs to, SIZE_MAX for none. */
+size_t pare_channels_unit(const pare_channels *channels, const pare_value *value, int32_t axis, int64_t index);
 /* Constants that scale or shift channels which weights produce, and the number with which
  * training starts them. */
 bool pare_channels_parameter(const pare_channels *channels, size_t index, const pare_value **value, float *initial);

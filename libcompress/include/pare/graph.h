@@ -182,6 +182,13 @@ const int64_t *pare_value_ints(pare_graph *graph, const pare_value *value, size_
 /* Elements of a value's bound shape; 0 for a batch-open shape. */
 size_t pare_value_elements(const pare_value *value);
 
+/* Multiply-accumulates for a batch of one. */
+uint64_t pare_graph_macs(const pare_graph *graph);
+/* Elements of the constants of floats that something reads. */
+uint64_t pare_graph_parameters(const pare_graph *graph);
+/* A clone shares constants with what it was cloned from; after this it may outlive that. PARE_LIMIT. */
+pare_status pare_graph_own_constants(pare_graph *graph, pare_error *error);
+
 /* Checks what every pass must keep: links both ways, order, unique names, use
  * counts, arities. PARE_INTERNAL names what is broken. */
 pare_status pare_graph_check(const pare_graph *graph, pare_error *error);

@@ -1,4 +1,4 @@
-#include "latency.h"
+#include "pare/latency.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +7,14 @@
 #include "pare/memory.h"
 #include "pare/random.h"
 
-struct latency_probe {
+struct pare_latency_probe {
     pare_session *session;
     pare_input *inputs;
     pare_output_buffer *outputs;
     size_t input_count, output_count;
 };
 
-double milliseconds_now(void) {
+double pare_milliseconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
@@ -25,14 +25,14 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-double quantile_of(double *values, size_t count, double q) {
+double pare_quantile(double *values, size_t count, double q) {
     qsort(values, count, sizeof *values, compare);
     double at = q * (double)(count - 1);
     size_t below = (size_t)at, above = below + 1 < count ? below + 1 : below;
     return values[below] + (at - (double)below) * (values[above] - values[below]);
 }
 
-void latency_close(latency_probe *probe) {
+void pare_latency_close(pare_latency_probe *probe) {
     if (probe == NULL) {
         return;
     }
@@ -60,7 +60,7 @@ static void fill(void *data, const pare_port *port, pare_random *random) {
     }
 }
 
-static pare_status make_buffers(latency_probe *p, pare_error *error) {
+static pare_status make_buffers(pare_latency_probe *p, pare_error *error) {
     pare_random random;
     pare_random_seed(&random, 1);
     p->input_count = pare_session_input_count(p->session);
@@ -89,34 +89,34 @@ static pare_status make_buffers(latency_probe *p, pare_error *error) {
     return PARE_OK;
 }
 
-pare_status latency_open(pare_model *model, const pare_session_options *options, latency_probe **probe,
+pare_status pare_latency_open(pare_model *model, const pare_session_options *options, pare_latency_probe **probe,
                          double *session_ms, pare_error *error) {
-    latency_probe *p = pare_alloc_zero(1, sizeof *p);
+    pare_latency_probe *p = pare_alloc_zero(1, sizeof *p);
     if (p == NULL) {
         return pare_fail_memory(error, sizeof *p);
     }
-    double began = milliseconds_now();
+    double began = pare_milliseconds_now();
     pare_status status = pare_session_create(model, options, &p->session, error);
-    *session_ms = milliseconds_now() - began;
+    *session_ms = pare_milliseconds_now() - began;
     if (status == PARE_OK) {
         status = make_buffers(p, error);
     }
     if (status != PARE_OK) {
-        latency_close(p);
+        pare_latency_close(p);
         return status;
     }
     *probe = p;
     return PARE_OK;
 }
 
-pare_status latency_measure(latency_probe *probe, double *milliseconds, pare_error *error) {
-    double began = milliseconds_now();
+pare_status pare_latency_measure(pare_latency_probe *probe, double *milliseconds, pare_error *error) {
+    double began = pare_milliseconds_now();
     pare_status status =
         pare_session_run(probe->session, probe->inputs, probe->input_count, probe->outputs, probe->output_count, error);
-    *milliseconds = milliseconds_now() - began;
+    *milliseconds = pare_milliseconds_now() - began;
     return status;
 }
 
-pare_session *latency_session(latency_probe *probe) {
+pare_session *pare_latency_session(pare_latency_probe *probe) {
     return probe->session;
 }
