@@ -4,8 +4,8 @@
 #include <sys/resource.h>
 
 #include "cli.h"
-#include "pare/latency.h"
 #include "model_file.h"
+#include "pare/latency.h"
 #include "pare/memory.h"
 #include "report.h"
 
@@ -55,8 +55,8 @@ static pare_status print_layers(pare_latency_probe *probe, json_t *steps, pare_e
     return PARE_OK;
 }
 
-static pare_status report(const model_file *file, pare_latency_probe *probe, double *times, size_t count, double load_ms,
-                          pare_error *error) {
+static pare_status report(const model_file *file, pare_latency_probe *probe, double *times, size_t count,
+                          double load_ms, pare_error *error) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     size_t peak = (size_t)usage.ru_maxrss * 1024;
@@ -81,8 +81,8 @@ static pare_status report(const model_file *file, pare_latency_probe *probe, dou
     return write_json(json_pack("{s:s,s:I,s:i,s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:o}", "model", json_text(file->path),
                                 "batch", (json_int_t)batch, "threads", (int)stats.threads, "iterations",
                                 (json_int_t)count, "median_ms", median, "p90_ms", p90, "min_ms",
-                                pare_quantile(times, count, 0.0), "load_ms", load_ms, "peak_rss_bytes", (json_int_t)peak,
-                                "arena_bytes", (json_int_t)stats.arena_bytes, "packed_bytes",
+                                pare_quantile(times, count, 0.0), "load_ms", load_ms, "peak_rss_bytes",
+                                (json_int_t)peak, "arena_bytes", (json_int_t)stats.arena_bytes, "packed_bytes",
                                 (json_int_t)stats.packed_bytes, "file_bytes", (json_int_t)file->bytes, "steps", steps),
                       error);
 }

@@ -4,9 +4,9 @@
 
 #include "cli.h"
 #include "compare_page.h"
-#include "pare/latency.h"
 #include "model_file.h"
 #include "pare/file.h"
+#include "pare/latency.h"
 #include "pare/memory.h"
 #include "report.h"
 

@@ -70,10 +70,14 @@ pare_status step_log_add(const pare_train_progress *progress, bool flush, pare_e
     if (!started) {
         pare_put_bytes(&rows, header, strlen(header));
         started = true;
-        PARE_TRY(keeps && access(log_path, F_OK) == 0 ? read_rows(progress->step - 1, error) : PARE_OK);
+        uint64_t before = progress->epoch_ends ? progress->step : progress->step - 1;
+        PARE_TRY(keeps && access(log_path, F_OK) == 0 ? read_rows(before, error) : PARE_OK);
     }
-    snprintf(row, sizeof row, "%llu,%.17g,%.17g\n", (unsigned long long)progress->step, progress->loss, progress->lr);
-    pare_put_bytes(&rows, row, strlen(row));
+    if (!progress->epoch_ends) {
+        snprintf(row, sizeof row, "%llu,%.17g,%.17g\n", (unsigned long long)progress->step, progress->loss,
+                 progress->lr);
+        pare_put_bytes(&rows, row, strlen(row));
+    }
     return flush ? write_rows(error) : PARE_OK;
 }
 

@@ -42,7 +42,7 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
                      0.9),                                                                                             \
         {"folds",   0,                                                                                                 \
          CLI_WHOLE, &train.folds,                                                                                      \
-         "K",       "cross-validation in place of an output: mean and deviation of each metric of the last epoch",                       \
+         "K",       "cross-validation in place of an output: mean and deviation of each metric of the last epoch",     \
          2,         TRAIN_MOST_FOLDS,                                                                                  \
          NULL},                                                                                                        \
         TRAIN_WHOLE("epochs", epochs, "N", "default 10", 1),                                                           \
@@ -57,17 +57,18 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
         TRAIN_NUMBER("clip-norm", clip_norm, "NORM", "a longer gradient is cut to this length (default 0: never)", 0,  \
                      1e12),                                                                                            \
         TRAIN_CHOICE("schedule", schedule, train_schedules, "of the rate (default cosine)"),                           \
-        TRAIN_NUMBER("warmup", warmup_epochs, "EPOCHS", "the rate rises first, one-cycle's so long (default 0)", 0, 1e6),            \
+        TRAIN_NUMBER("warmup", warmup_epochs, "EPOCHS", "the rate rises first, one-cycle's so long (default 0)", 0,    \
+                     1e6),                                                                                             \
         TRAIN_TEXT("milestones", milestones, "A,B", "with step: shares of the run (default 0.5,0.75)"),                \
         TRAIN_NUMBER("gamma", gamma, "G", "with step: the factor at each of them (default 0.1)", 0, 1),                \
         TRAIN_NUMBER("final-lr", final_fraction, "F", "with cosine: it ends at this share of --lr (default 0)", 0, 1), \
         TRAIN_CHOICE("loss", loss, train_losses, "default by the model's task"),                                       \
         TRAIN_NUMBER("label-smoothing", label_smoothing, "S", "share of each target that all classes get (default 0)", \
                      0, 0.999),                                                                                        \
-        TRAIN_TEXT("class-weights", class_weights, "LIST", "weigh samples: W0,W1,... or \"balanced\", by how rare"),       \
+        TRAIN_TEXT("class-weights", class_weights, "LIST", "weigh samples: W0,W1,... or \"balanced\", by how rare"),   \
         TRAIN_FLAG("allow-empty-classes", allow_empty_classes,                                                         \
                    "trains although a class of the network has no sample"),                                            \
-        TRAIN_NUMBER("huber-delta", huber_delta, "D", "where Huber's loss turns linear (default 1)", 1e-12, 1e12),         \
+        TRAIN_NUMBER("huber-delta", huber_delta, "D", "where Huber's loss turns linear (default 1)", 1e-12, 1e12),     \
         TRAIN_TEXT("augment", augment, "LIST", "flip,crop=4,... (see below)"),                                         \
         TRAIN_NUMBER("ema", ema, "DECAY", "validates and keeps an average of the weights", 0, 0.999999),               \
         TRAIN_WHOLE("patience", patience, "EPOCHS",                                                                    \

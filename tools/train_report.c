@@ -112,8 +112,7 @@ static pare_status log_step(train_report *r, const pare_train_progress *p) {
     if (r->log == NULL) {
         PARE_TRY(open_log(r, r->resumed ? p->step - 1 : 0, &r->error));
     }
-    PARE_TRY(p->step > r->last_step ? step_log_add(p, saved, &r->error) : PARE_OK);
-    r->last_step = p->step;
+    PARE_TRY(step_log_add(p, saved, &r->error));
     return p->epoch_ends ? log_epoch(r, p) : PARE_OK;
 }
 

@@ -10,7 +10,6 @@ typedef struct train_report {
     bool resumed, validated, classification;
     uint64_t checkpoint_steps;
     pare_train_log *log; /* opened at the first step */
-    uint64_t last_step;  /* that was told of */
     bool printed;        /* the table's head */
     pare_status failed;  /* of a log */
     pare_error error;

@@ -90,7 +90,7 @@ static pare_status make_buffers(pare_latency_probe *p, pare_error *error) {
 }
 
 pare_status pare_latency_open(pare_model *model, const pare_session_options *options, pare_latency_probe **probe,
-                         double *session_ms, pare_error *error) {
+                              double *session_ms, pare_error *error) {
     pare_latency_probe *p = pare_alloc_zero(1, sizeof *p);
     if (p == NULL) {
         return pare_fail_memory(error, sizeof *p);

@@ -1,7 +1,6 @@
 /* A run: set up, step by step, epoch by epoch, and what is left of it. */
 #include "pare/train.h"
 
-#include <fnmatch.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -22,80 +21,6 @@ static double seconds_now(void) {
 }
 
 /* --- set-up ---------------------------------------------------------------------------- */
-
-static bool changes_samples(const pare_augment *a) {
-    return a->flip_horizontal || a->flip_vertical || a->crop_padding > 0 || a->shift > 0 || a->rotation > 0 ||
-           a->brightness > 0 || a->contrast > 0 || a->cutout > 0 || a->noise > 0 || a->mixup > 0;
-}
-
-static pare_status check_distillation(const pare_train_options *o, pare_error *error) {
-    if (o->distill->cache != NULL && changes_samples(&o->augment)) {
-        return pare_fail(error, PARE_USAGE,
-                         "a teacher's cache (--teacher-cache) keeps one answer a sample, but augmentation (--augment) "
-                         "changes the samples: leave one of them out");
-    }
-    if (o->distill->decoupled && o->augment.mixup > 0) {
-        return pare_fail(error, PARE_USAGE,
-                         "decoupled distillation needs the class of each sample, but mixup mixes two: leave one of "
-                         "them out");
-    }
-    return PARE_OK;
-}
-
-static pare_status check_options(const pare_train_options *o, pare_error *error) {
-    size_t ranks = pare_ranks_count();
-    if (o->epochs == 0 || o->batch == 0) {
-        return pare_fail(error, PARE_USAGE, "expected at least one epoch and one sample a batch, found %llu and %zu",
-                         (unsigned long long)o->epochs, o->batch);
-    }
-    if (o->batch % ranks != 0) {
-        return pare_fail(error, PARE_USAGE, "expected a batch that %zu ranks can share evenly, found %zu samples",
-                         ranks, o->batch);
-    }
-    if (!(o->ema >= 0.0 && o->ema < 1.0) || !(o->loss.label_smoothing >= 0.0 && o->loss.label_smoothing < 1.0)) {
-        return pare_fail(error, PARE_USAGE, "expected ema and label smoothing of at least 0 and below 1, found %g, %g",
-                         o->ema, o->loss.label_smoothing);
-    }
-    PARE_TRY(pare_augment_check(&o->augment, error));
-    return o->distill != NULL ? check_distillation(o, error) : PARE_OK;
-}
-
-static pare_status check_frozen(const pare_graph *graph, const pare_train_options *o, pare_error *error) {
-    for (size_t i = 0; i < o->freeze_count; i++) {
-        const pare_node *node = graph->first;
-        while (node != NULL && fnmatch(o->freeze[i], node->name, 0) != 0) {
-            node = node->next;
-        }
-        if (node == NULL) {
-            return pare_fail(error, PARE_USAGE, "expected a node named \"%s\" (to be frozen), found none",
-                             o->freeze[i]);
-        }
-    }
-    return PARE_OK;
-}
-
-static pare_status check_network(const pare_graph *graph, pare_error *error) {
-    if (graph->input_count != 1 || graph->output_count < 1) {
-        return pare_fail(error, PARE_UNSUPPORTED, "expected a network of one input to train, found %zu inputs",
-                         graph->input_count);
-    }
-    const pare_shape *shape = &graph->inputs[0]->shape;
-    if (shape->rank < 1 || shape->dims[0] != -1) {
-        char text[160];
-        return pare_fail(error, PARE_UNSUPPORTED,
-                         "expected an open batch dimension in front of input \"%s\" to train, found %s",
-                         graph->inputs[0]->name, pare_shape_text(shape, text, sizeof text));
-    }
-    for (size_t i = 0; i < graph->value_count; i++) {
-        if (graph->values[i]->quant != NULL) {
-            return pare_fail(error, PARE_UNSUPPORTED,
-                             "expected a network of real numbers to train, found \"%s\" quantized: train the network "
-                             "that it was made from",
-                             graph->values[i]->name);
-        }
-    }
-    return PARE_OK;
-}
 
 static pare_shape sample_shape(const pare_graph *graph) {
     pare_shape shape = graph->inputs[0]->shape;
@@ -160,9 +85,7 @@ static pare_status record_network(trainer *t, pare_error *error) {
 static pare_status open_teacher(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
     pare_shape shape = sample_shape(t->graph);
-    return o->distill == NULL
-               ? PARE_OK
-               : teacher_create(o, t->data, &shape, t->batch, &t->teacher, error);
+    return o->distill == NULL ? PARE_OK : teacher_create(o, t->data, &shape, t->batch, &t->teacher, error);
 }
 
 /* A cache is made by rank 0; where the others see its file, they read it. */
@@ -222,9 +145,7 @@ static pare_status make_vectors(trainer *t, pare_error *error) {
 
 static pare_status prepare(trainer *t, pare_error *error) {
     const pare_train_options *o = t->options;
-    PARE_TRY(check_options(o, error));
-    PARE_TRY(check_network(t->graph, error));
-    PARE_TRY(check_frozen(t->graph, o, error));
+    PARE_TRY(trainer_check_options(t, error));
     omp_set_dynamic(0);
     omp_set_num_threads(o->threads);
     t->batch = o->batch / pare_ranks_count();
@@ -326,7 +247,6 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
     t->samples += t->options->batch;
     t->epoch_samples += t->options->batch;
     shown->loss = loss;
-    shown->lr = lr;
     shown->gradient_norm = norm;
     return PARE_OK;
 }
@@ -336,6 +256,7 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
 static void describe(const trainer *t, pare_train_progress *shown) {
     uint64_t made = t->progress.step - t->first_step; /* 0 where only a validation was left */
     double each = made > 0 ? t->seconds / (double)made : 0;
+    shown->lr = pare_schedule_lr(&t->schedule, t->progress.step - 1);
     shown->epoch = t->progress.epoch;
     shown->epochs = t->options->epochs;
     shown->step = t->progress.step;
@@ -420,13 +341,13 @@ static pare_status end_epoch(trainer *t, pare_train_progress *shown, pare_train_
     return status;
 }
 
-/* Saves what was asked for, and says so where the caller stops the run. */
-static pare_status between_steps(trainer *t, pare_train_progress *shown, pare_error *error) {
+/* Reports a step; saves where that is due, or where the caller stops the run, before a validation too. */
+static pare_status end_step(trainer *t, pare_train_progress *shown, pare_error *error) {
     const pare_train_options *o = t->options;
     bool stops = false;
     describe(t, shown);
     PARE_TRY(report(t, shown, &stops, error));
-    bool due = o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0;
+    bool due = !is_at_epoch_end(t) && o->checkpoint_steps > 0 && t->progress.step % o->checkpoint_steps == 0;
     if (o->checkpoint != NULL && (due || stops)) {
         PARE_TRY(trainer_check_weights(t, error));
         PARE_TRY(save(t, error));
@@ -443,7 +364,10 @@ static pare_status run_steps(trainer *t, pare_train_result *result, pare_error *
     while (t->progress.step < t->progress.total_steps && !t->stopped_early) {
         shown.improved = shown.epoch_ends = false;
         PARE_TRY(take_step(t, &shown, error));
-        PARE_TRY(is_at_epoch_end(t) ? end_epoch(t, &shown, result, error) : between_steps(t, &shown, error));
+        PARE_TRY(end_step(t, &shown, error));
+        if (is_at_epoch_end(t)) {
+            PARE_TRY(end_epoch(t, &shown, result, error));
+        }
     }
     return PARE_OK;
 }
@@ -477,7 +401,11 @@ pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *vali
                        const pare_train_options *options, pare_train_result *result, pare_error *error) {
     pare_train_options resolved = *options;
     resolved.threads = options->threads > 0 ? options->threads : pare_default_threads();
-    trainer t = {.graph = graph, .data = data, .validation = validation, .options = &resolved, .importance_scale = 1.0,
+    trainer t = {.graph = graph,
+                 .data = data,
+                 .validation = validation,
+                 .options = &resolved,
+                 .importance_scale = 1.0,
                  .labelled_scale = 1.0};
     pare_train_result made = {.loss = NAN};
     pare_status status = set_up(&t, error);

@@ -54,6 +54,8 @@ typedef struct trainer {
     char *options_text; /* of the identity; malloc */
 } trainer;
 
+/* trainer_options.c: PARE_USAGE for options out of range, PARE_UNSUPPORTED for a network that does not train. */
+pare_status trainer_check_options(const trainer *t, pare_error *error);
 /* trainer_losses.c: records the losses on the tape; finds what they read. */
 pare_status trainer_add_losses(trainer *t, pare_error *error);
 /* trainer_targets.c: a batch into the tape's inputs. */

@@ -64,7 +64,9 @@ typedef struct curve {
 
 static bool note(void *context, const pare_train_progress *progress) {
     curve *c = context;
-    c->losses[c->count++] = progress->loss;
+    if (!progress->epoch_ends) {
+        c->losses[c->count++] = progress->loss;
+    }
     return true;
 }
 

@@ -10,7 +10,7 @@ typedef struct pare_latency_probe pare_latency_probe;
 
 /* `options`: batch, threads and isa. `session_ms` receives the time of planning and packing. */
 pare_status pare_latency_open(pare_model *model, const pare_session_options *options, pare_latency_probe **probe,
-                         double *session_ms, pare_error *error);
+                              double *session_ms, pare_error *error);
 void pare_latency_close(pare_latency_probe *probe);
 /* One run, in milliseconds. */
 pare_status pare_latency_measure(pare_latency_probe *probe, double *milliseconds, pare_error *error);

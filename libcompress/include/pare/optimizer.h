@@ -72,7 +72,7 @@ typedef struct pare_schedule {
     double gamma;                           /* step; (0, 1] */
     double milestones[PARE_MILESTONES_MAX]; /* step: ascending fractions of total_steps in (0, 1) */
     size_t milestone_count;
-    uint64_t warmup_steps; /* linear from lr / warmup_steps, in front of the kind's own course; one-cycle's: how long it rises */
+    uint64_t warmup_steps; /* linear from lr / warmup_steps, in front of the kind's course; of one-cycle its rise */
     uint64_t total_steps;  /* warm-up included */
 } pare_schedule;
 

@@ -103,7 +103,8 @@ typedef struct pare_train_options {
     uint64_t checkpoint_steps; /* saved every so many steps, and after each epoch; 0: after each epoch */
     const char *resume;        /* a checkpoint to go on from; NULL: from the start */
     uint64_t model_hash;       /* of the student's file, for checkpoints */
-    bool (*report)(void *context, const pare_train_progress *progress); /* after each step; false stops. May be NULL */
+    /* After each step, and once more where that ended an epoch (`epoch_ends`); false stops. May be NULL. */
+    bool (*report)(void *context, const pare_train_progress *progress);
     void *report_context;
     /* During what takes long beside the steps; the context names it, a text. False stops. May be NULL. */
     pare_progress progress;
