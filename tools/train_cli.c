@@ -29,6 +29,7 @@ train_cli train = {.lr = -1,
 const char *const train_optimizers[] = {"sgd", "adam", "adamw", NULL};
 const char *const train_schedules[] = {"constant", "step", "cosine", "one-cycle", NULL};
 const char *const train_pair_rules[] = {"nudge", "7bit", "free", NULL}; /* in the order of pare_pair_rule */
+const char *const train_scopes[] = {"lamp", "global", "layer", NULL};   /* in the order of pare_sparsity_scope */
 const char *const train_losses[] = {"by-task", "cross-entropy", "mse", "l1", "huber", "bce", NULL};
 
 #define DEFAULT_BATCH 128
@@ -73,6 +74,10 @@ static pare_status fill_options(pare_train_options *o, const pare_preprocess *pr
                       .clip_norm = train.clip_norm},
         .warmup_epochs = train.warmup_epochs,
         .ema = train.ema,
+        .sparsity = {.target = train.sparsity,
+                     .scope = (pare_sparsity_scope)train.sparsity_scope,
+                     .until = train.sparsity_until,
+                     .keep = train.keep_zeros},
         .epochs = (uint64_t)train.epochs,
         .max_steps = (uint64_t)train.max_steps,
         .seed = (uint64_t)common.seed,
@@ -217,6 +222,8 @@ static pare_status check_owners(pare_error *error) {
         {!isnan(train.gamma) && !steps, "--gamma", "--schedule step"},
         {train.milestones != NULL && !steps, "--milestones", "--schedule step"},
         {!isnan(train.final_fraction) && !cosine, "--final-lr", "--schedule cosine"},
+        {train.sparsity == 0 && train.sparsity_until > 0, "--sparsity-until", "--sparsity"},
+        {train.sparsity == 0 && train.sparsity_scope != 0, "--sparsity-scope", "--sparsity"},
         {!isnan(train.huber_delta) && !huber, "--huber-delta", "--loss huber"},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -404,6 +411,11 @@ static pare_status report_result(const char *path, const pare_train_result *r, s
                   (int)r->stopped_early, "loss", json_number(r->loss), "parameters", (json_int_t)r->parameters,
                   "step_bytes", (json_int_t)r->memory_bytes, "samples_per_second",
                   r->seconds > 0 ? (double)r->samples / r->seconds : 0.0, "output_bytes", (json_int_t)bytes);
+    if (object != NULL) {
+        json_object_set_new(object, "sparsity", json_real(r->sparsity));
+        json_object_set_new(object, "quantized_layers", json_integer((json_int_t)r->quantized_layers));
+        json_object_set_new(object, "weighted_layers", json_integer((json_int_t)r->weighted_layers));
+    }
     bool good = object != NULL && (!r->validated || json_add_metrics(object, &r->metrics));
     if (good && people_read_stdout()) {
         if (r->validated) {
@@ -413,6 +425,9 @@ static pare_status report_result(const char *path, const pare_train_result *r, s
         }
         if (train.quant_aware) {
             printf("quantized %zu of %zu layers with weights\n", r->quantized_layers, r->weighted_layers);
+        }
+        if (r->sparsity > 0) {
+            printf("%s of the weights are zeros\n", percent_text(r->sparsity));
         }
         printf("%s parameters trained, %s a step beside them\nout    %s: %s\n", count_text(r->parameters),
                size_text(r->memory_bytes), shown(common.output, SIZE_MAX), size_text(bytes));

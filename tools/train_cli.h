@@ -8,17 +8,18 @@
 typedef struct train_cli {
     const char *val, *augment, *class_weights, *milestones, *checkpoint, *resume, *log, *html, *step_log;
     double val_fraction, lr, momentum, weight_decay, l1, clip_norm, warmup_epochs, gamma, final_fraction;
-    double label_smoothing, huber_delta, ema;
+    double label_smoothing, huber_delta, ema, sparsity, sparsity_until;
     int64_t epochs, max_steps, patience, checkpoint_steps, folds;
-    int optimizer, schedule, loss;
-    bool nesterov, freeze_batch_norm, rebuild_batch_norm, allow_empty_classes;
+    int optimizer, schedule, loss, sparsity_scope;
+    bool keep_zeros, nesterov, freeze_batch_norm, rebuild_batch_norm, allow_empty_classes;
     cli_list freeze, quant_exclude;
     bool quant_aware;
     int64_t weight_bits, activation_bits, first_last_bits;
     int pairs;
 } train_cli;
 extern train_cli train;
-extern const char *const train_optimizers[], *const train_schedules[], *const train_losses[], *const train_pair_rules[];
+extern const char *const train_optimizers[], *const train_schedules[], *const train_losses[], *const train_pair_rules[],
+                                                                                                  *const train_scopes[];
 
 #define TRAIN_NUMBER(name, target, argument, help, low, high)                                                          \
     { name, 0, CLI_NUMBER, &train.target, argument, help, low, high, NULL }
@@ -82,6 +83,12 @@ extern const char *const train_optimizers[], *const train_schedules[], *const tr
                    "its running statistics stay, and are what it normalizes with"),                                    \
         TRAIN_FLAG("rebuild-batchnorm", rebuild_batch_norm,                                                            \
                    "puts one behind each Conv that has none; it computes the same"),                                   \
+        TRAIN_NUMBER("sparsity", sparsity, "S", "share of the weights that become zeros, gradually", 0, 0.9999),       \
+        TRAIN_CHOICE("sparsity-scope", sparsity_scope, train_scopes,                                                   \
+                     "what is compared: all by LAMP (default) or magnitude, or each layer"),                           \
+        TRAIN_NUMBER("sparsity-until", sparsity_until, "F", "it is reached after this share of the run (default 0.6)", \
+                     0.001, 1),                                                                                        \
+        TRAIN_FLAG("keep-zeros", keep_zeros, "weights that are zeros stay zeros (a network pruned before)"),           \
         TRAIN_FLAG("qat", quant_aware, "quantization-aware: learns with the roundings, ends as QDQ ONNX"),             \
         TRAIN_BITS("weight-bits", weight_bits, "with --qat: 2 to 8 (default 8)"),                                      \
         TRAIN_BITS("activation-bits", activation_bits, "with --qat: 2 to 8 (default 8)"),                              \

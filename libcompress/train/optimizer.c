@@ -91,7 +91,13 @@ typedef struct update_rates {
     float beta1, rest1, beta2, rest2, epsilon; /* rest = 1 - beta, rounded once */
     float root;                                /* 1 / √(1 - beta2^step) */
     float keep;                                /* AdamW: 1 - lr × weight decay */
+    bool keeps_zeros;
 } update_rates;
+
+/* 0 for a weight that stays 0, with its moments; else 1. */
+static inline float alive(const update_rates *r, float w) {
+    return r->keeps_zeros && w == 0 ? 0.0F : 1.0F;
+}
 
 static inline float whole_gradient(const update_rates *r, float g, float w) {
     float towards_zero = (w > 0 ? r->l1 : 0.0F) - (w < 0 ? r->l1 : 0.0F);
@@ -101,14 +107,14 @@ static inline float whole_gradient(const update_rates *r, float g, float w) {
 static void step_sgd(update_rates r, float *restrict w, const float *restrict g, float *restrict v, size_t count) {
     if (r.nesterov) {
         for (size_t i = 0; i < count; i++) {
-            float d = whole_gradient(&r, g[i], w[i]);
+            float d = whole_gradient(&r, g[i], w[i]) * alive(&r, w[i]);
             v[i] = r.momentum * v[i] + d;
             w[i] -= r.lr * (d + r.momentum * v[i]);
         }
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        v[i] = r.momentum * v[i] + whole_gradient(&r, g[i], w[i]);
+        v[i] = r.momentum * v[i] + whole_gradient(&r, g[i], w[i]) * alive(&r, w[i]);
         w[i] -= r.lr * v[i];
     }
 }
@@ -116,7 +122,7 @@ static void step_sgd(update_rates r, float *restrict w, const float *restrict g,
 static void step_adam(update_rates r, float *restrict w, const float *restrict g, float *restrict first,
                       float *restrict second, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        float d = whole_gradient(&r, g[i], w[i]);
+        float d = whole_gradient(&r, g[i], w[i]) * alive(&r, w[i]);
         first[i] = r.beta1 * first[i] + r.rest1 * d;
         second[i] = r.beta2 * second[i] + r.rest2 * d * d;
         w[i] = r.keep * w[i] - r.lr * first[i] / (sqrtf(second[i]) * r.root + r.epsilon);
@@ -145,6 +151,7 @@ static update_rates rates_of(const pare_optimizer *optimizer, const pare_paramet
         .epsilon = (float)o->epsilon,
         .root = (float)(1.0 / sqrt(1.0 - pow(o->beta2, steps))),
         .keep = decoupled ? (float)(1.0 - rate * decay) : 1.0F,
+        .keeps_zeros = group->keeps_zeros,
     };
 }
 

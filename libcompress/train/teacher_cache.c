@@ -97,8 +97,8 @@ static pare_status collect(void *context, const float *inputs, size_t inputs_per
     collected *c = context;
     (void)inputs, (void)inputs_per_sample, (void)classes, (void)values, (void)targets_per_sample;
     if (outputs_per_sample != c->values || count > c->samples - c->done) {
-        return pare_fail(error, PARE_USAGE, "expected a teacher that says %zu numbers of a sample, found %zu", c->values,
-                         outputs_per_sample);
+        return pare_fail(error, PARE_USAGE, "expected a teacher that says %zu numbers of a sample, found %zu",
+                         c->values, outputs_per_sample);
     }
     memcpy(c->outputs + c->done * c->values, outputs, count * outputs_per_sample * sizeof *outputs);
     c->done += count;

@@ -108,7 +108,9 @@ static pare_status make_groups(trainer *t, pare_error *error) {
         pare_parameter_group *last = t->group_count > 0 ? &t->groups[t->group_count - 1] : NULL;
         if (last == NULL || last->decays != p->decays) {
             last = &t->groups[t->group_count++];
-            *last = (pare_parameter_group){.first = p->offset, .decays = p->decays, .lr_scale = 1.0};
+            bool keeps = t->options->sparsity.keep || t->options->sparsity.target > 0;
+            *last = (pare_parameter_group){
+                .first = p->offset, .decays = p->decays, .lr_scale = 1.0, .keeps_zeros = keeps && p->decays};
         }
         last->count = p->offset + p->count - last->first;
     }
@@ -215,6 +217,7 @@ static double total_loss(const trainer *t) {
 
 static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error *error) {
     pare_batch batch;
+    PARE_TRY(trainer_prune(t, error));
     double start = seconds_now(), lr = pare_schedule_lr(&t->schedule, t->progress.step);
     pare_status status = pare_loader_next(t->loader, &batch, error);
     if (status == PARE_OK) {
@@ -414,6 +417,7 @@ pare_status pare_train(pare_graph *graph, pare_dataset *data, pare_dataset *vali
     }
     if (status == PARE_OK) {
         summarize(&t, &made);
+        made.sparsity = trainer_sparsity(&t, t.tape->values);
         status = trainer_finish(&t, &made.metrics, error);
         status = status == PARE_INTERRUPTED ? fail_interrupted(&t, error) : status;
         count_layers(graph, &made);

@@ -88,6 +88,12 @@ pare_status trainer_balance(trainer *t, pare_status status, pare_error *error);
 pare_status trainer_mean_loss(double *loss, pare_error *error);
 /* True on all ranks where it is on one. */
 pare_status trainer_any(bool *flag, pare_error *error);
+/* trainer_sparsity.c: makes weights zeros where the step that comes is one to do so. */
+pare_status trainer_prune(trainer *t, pare_error *error);
+/* True while weights will still become zeros: until then no epoch's weights are the best. */
+bool trainer_is_pruning(const trainer *t);
+/* Share of zeros among `values` of the weights that pruning is about. */
+double trainer_sparsity(const trainer *t, const float *values);
 /* trainer_validate.c: measures the weights (their average, where there is one) and keeps them where they are the
  * best so far. Rank 0 measures for all: elsewhere `metrics` stays as it is. */
 pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, pare_error *error);

@@ -147,12 +147,12 @@ static pare_status check_validation_targets(const trainer *t, pare_error *error)
         return check_validation_values(t, error);
     }
     return task == PARE_TASK_AUTOENCODER
-                ? PARE_OK
-                : pare_fail(error, PARE_USAGE,
-                            "validation set %s: expected %s for the network's %zu outputs, found %zu %s a sample",
-                            pare_dataset_spec(t->validation),
-                            task == PARE_TASK_CLASSIFICATION ? "class labels" : "target values", outputs,
-                            info.target_count, info.target == PARE_TARGET_CLASS ? "class labels" : "target values");
+               ? PARE_OK
+               : pare_fail(error, PARE_USAGE,
+                           "validation set %s: expected %s for the network's %zu outputs, found %zu %s a sample",
+                           pare_dataset_spec(t->validation),
+                           task == PARE_TASK_CLASSIFICATION ? "class labels" : "target values", outputs,
+                           info.target_count, info.target == PARE_TARGET_CLASS ? "class labels" : "target values");
 }
 
 pare_status trainer_check_data(const trainer *t, pare_error *error) {

@@ -37,6 +37,12 @@ static pare_status check_options(const pare_train_options *o, pare_error *error)
         return pare_fail(error, PARE_USAGE, "expected ema and label smoothing of at least 0 and below 1, found %g, %g",
                          o->ema, o->loss.label_smoothing);
     }
+    if (!(o->sparsity.target >= 0 && o->sparsity.target < 1) || !(o->sparsity.until >= 0 && o->sparsity.until <= 1)) {
+        return pare_fail(error, PARE_USAGE,
+                         "expected a sparsity of at least 0 and below 1, reached after a share of 0 to 1 of the run, "
+                         "found %g, %g",
+                         o->sparsity.target, o->sparsity.until);
+    }
     PARE_TRY(pare_augment_check(&o->augment, error));
     return o->distill != NULL ? check_distillation(o, error) : PARE_OK;
 }

@@ -52,6 +52,10 @@ static bool put_course(json_t *root, const trainer *t) {
         {"batch", (double)o->batch},
         {"patience", (double)o->patience},
         {"freeze_batch_norm", o->freeze_batch_norm},
+        {"sparsity", o->sparsity.target},
+        {"sparsity_scope", o->sparsity.scope},
+        {"sparsity_until", o->sparsity.until},
+        {"keep_zeros", o->sparsity.keep},
     };
     return put_numbers(root, numbers, sizeof numbers / sizeof numbers[0]);
 }

@@ -57,7 +57,7 @@ static pare_status add_flag(trainer *t, const pare_batch *batch, size_t index, i
     if (each) {
         targets[index] += share * (float)class;
     } else {
-        targets[index * t->classes + (size_t)class] += share;
+        targets[index * t->classes + (size_t) class] += share;
     }
     return PARE_OK;
 }

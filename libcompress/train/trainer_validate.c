@@ -26,9 +26,8 @@ static pare_status evaluate(trainer *t, const float *values, const float *runnin
                             pare_error *error) {
     pare_graph *network = NULL;
     pare_model *model = NULL;
-    pare_run_options run = {.threads = t->options->threads,
-                            .progress = t->options->progress,
-                            .progress_context = (void *)"validating"};
+    pare_run_options run = {
+        .threads = t->options->threads, .progress = t->options->progress, .progress_context = (void *)"validating"};
     PARE_TRY(tape_store(t->tape, values, running, error));
     PARE_TRY(pare_graph_clone(t->graph, &network, error));
     pare_status status = deploy(t, values, network, error);
@@ -62,9 +61,11 @@ pare_status trainer_validate(trainer *t, pare_metrics *metrics, bool *improved, 
     PARE_TRY(pare_ranks_agree(measures ? evaluate(t, candidate(t), t->tape->running, metrics, error) : PARE_OK, error));
     double score = measures ? score_of(metrics) : 0;
     PARE_TRY(ranks_share(0, &score, sizeof score, error));
-    *improved = t->options->keep_last || isnan(t->progress.best_metric) || score > t->progress.best_metric;
+    bool early = trainer_is_pruning(t); /* with fewer zeros than are asked for */
+    *improved = early || t->options->keep_last || isnan(t->progress.best_metric) || score > t->progress.best_metric;
     if (*improved) {
         keep(t, score);
+        t->progress.best_metric = early ? (double)NAN : score;
     } else {
         t->progress.early_stop_counter++;
     }

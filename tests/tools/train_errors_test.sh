@@ -105,6 +105,9 @@ refuses 2 "milestones: expected number 2 above 0.5" --schedule step --milestones
 refuses 2 "option --milestones: expected at most 16 numbers" --schedule step --milestones 0.1,x
 refuses 2 "option --huber-delta: expected a number from 1e-12" --loss huber --huber-delta 0
 refuses 2 "--momentum belongs to --optimizer sgd" --optimizer adam --momentum 0.5
+refuses 2 "--sparsity-until belongs to --sparsity" --sparsity-until 0.5
+refuses 2 "--sparsity-scope belongs to --sparsity" --sparsity-scope layer
+refuses 2 "option --sparsity: expected a number from 0 to 0.9999" --sparsity 1
 refuses 2 "--final-lr belongs to --schedule cosine" --schedule constant --final-lr 0.1
 expect 2 "the fold that is left out chooses nothing" pare-train small.onnx --data "$train" --folds 2 --patience 1
 refuses 2 "gamma: expected above 0" --schedule step --gamma 0

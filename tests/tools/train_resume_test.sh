@@ -60,6 +60,25 @@ wait $process
 [ $? -eq 130 ] && grep -q "nothing is kept without --checkpoint" err.txt || fail "SIGINT without a checkpoint: $(cat err.txt)"
 [ ! -e v2.onnx ] || fail "SIGINT without a checkpoint: there is an output"
 
+# Weights that become zeros on the way: where, is in the weights alone.
+sparse=("${usual[@]}" --sparsity 0.7 --sparsity-until 0.8)
+quietly pare-train "${sparse[@]}" -o sparse.onnx --json sparse.json
+holds "abs($(number sparse.json sparsity) - 0.7) < 0.001"
+rm -f run.ckpt*
+for _ in 1 2 3; do
+  "$bin/pare-train" "${sparse[@]}" "${saving[@]}" $([ -e run.ckpt ] && echo --resume run.ckpt) -o cut.onnx > out.txt 2> err.txt &
+  process=$!
+  sleep 0.15
+  kill -INT $process
+  wait $process
+done
+[ -e run.ckpt ] && quietly pare-train "${sparse[@]}" --resume run.ckpt -o cut.onnx
+cmp sparse.onnx cut.onnx || fail "an interrupted run makes other zeros"
+quietly pare-train sparse.onnx --data "$many" --epochs 1 --batch 50 --threads 1 -q --keep-zeros -o kept.onnx --json kept.json
+holds "$(number kept.json sparsity) == $(number sparse.json sparsity)"
+quietly pare-train sparse.onnx --data "$many" --epochs 1 --batch 50 --threads 1 -q --qat --keep-zeros -o kept.onnx --json kept.json
+holds "$(number kept.json sparsity) == $(number sparse.json sparsity)"
+
 # --- kill -9: fault test 10 -------------------------------------------------------------------------
 rm -f run.ckpt* resumed.onnx
 RANDOM=20

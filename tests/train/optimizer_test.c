@@ -14,7 +14,7 @@ enum { COUNT = 103, STEPS = 25 };
 static const pare_optimizer_options adam = {.kind = PARE_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
 
 /* Elements 0..59 decay, 60..89 do not and learn at half the rate, the rest is in no group. */
-static const pare_parameter_group groups[] = {{60, 30, false, 0.5}, {0, 60, true, 1.0}};
+static const pare_parameter_group groups[] = {{60, 30, false, 0.5, false}, {0, 60, true, 1.0, false}};
 
 typedef struct simulation {
     double w[COUNT], v[COUNT], m[COUNT];
@@ -142,7 +142,7 @@ static void first_steps_by_hand(void **state) {
          0.1,
          {0.88, 0.7624}},
     };
-    static const pare_parameter_group all = {0, 1, true, 1.0};
+    static const pare_parameter_group all = {0, 1, true, 1.0, false};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         pare_error error = {0};
         pare_optimizer optimizer;
@@ -158,10 +158,37 @@ static void first_steps_by_hand(void **state) {
     }
 }
 
+/* Of three weights the second is 0: it stays, whatever pulls at it, where its group keeps zeros. */
+static void zeros_stay_zeros(void **state) {
+    (void)state;
+    static const pare_optimizer_options kinds[] = {
+        {.momentum = 0.9, .weight_decay = 0.1, .l1 = 0.1},
+        {.momentum = 0.9, .nesterov = true, .weight_decay = 0.1},
+        {.kind = PARE_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1},
+        {.kind = PARE_OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1},
+    };
+    static const float g[3] = {1, 1, -1};
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        float free_weights[3] = {0.5F, 0, -0.5F}, kept[3] = {0.5F, 0, -0.5F};
+        for (int keeps = 0; keeps < 2; keeps++) {
+            pare_parameter_group all = {0, 3, true, 1.0, keeps != 0};
+            pare_error error = {0};
+            pare_optimizer optimizer;
+            assert_ok(pare_optimizer_create(&kinds[k], 3, &optimizer, &error), &error);
+            for (int step = 0; step < 4; step++) {
+                (void)pare_optimizer_update(&optimizer, keeps ? kept : free_weights, g, &all, 1, 0.01);
+            }
+            pare_optimizer_free(&optimizer);
+        }
+        assert_true(kept[1] == 0 && free_weights[1] < 0);
+        assert_true(kept[0] == free_weights[0] && kept[2] == free_weights[2] && kept[0] < 0.5F);
+    }
+}
+
 static void clipping_cuts_the_whole_norm(void **state) {
     (void)state;
     static const pare_optimizer_options o = {.clip_norm = 1};
-    static const pare_parameter_group halves[] = {{0, 1, true, 1.0}, {1, 1, false, 1.0}};
+    static const pare_parameter_group halves[] = {{0, 1, true, 1.0, false}, {1, 1, false, 1.0, false}};
     static const float large[] = {3, 4}, small[] = {0.3F, 0.4F}, huge[] = {3e30F, -4e30F};
     pare_error error = {0};
     pare_optimizer optimizer;
@@ -316,6 +343,7 @@ int main(void) {
         cmocka_unit_test(sgd_follows_the_simulation),
         cmocka_unit_test(adam_and_adamw_follow_the_simulation),
         cmocka_unit_test(first_steps_by_hand),
+        cmocka_unit_test(zeros_stay_zeros),
         cmocka_unit_test(clipping_cuts_the_whole_norm),
         cmocka_unit_test(gradients_that_are_not_finite_change_nothing),
         cmocka_unit_test(the_norm_is_that_of_all_lengths),

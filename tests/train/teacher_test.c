@@ -136,8 +136,7 @@ static void row_89_a_teacher_of_other_samples(void **state) {
         char expected[100];
         snprintf(expected, sizeof expected, "found another \"%s\" in its preprocessing", others[i].what);
         distill.teacher_preprocess = &others[i].preprocess;
-        assert_fails(teacher_create(&options, data, &sample, ROWS, &teacher, &error), PARE_USAGE, &error,
-                     expected);
+        assert_fails(teacher_create(&options, data, &sample, ROWS, &teacher, &error), PARE_USAGE, &error, expected);
     }
     /* The same in other words. */
     pare_preprocess same = {.scale = 1, .mean = {0.5f}, .mean_count = 1, .std = {1, 1, 1}, .std_count = 3};
@@ -198,10 +197,8 @@ static void a_cache_keeps_answers_of_samples(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classifiers_answer_in_logits),
-        cmocka_unit_test(other_losses_imitate_the_outputs),
-        cmocka_unit_test(row_89_a_teacher_of_other_samples),
-        cmocka_unit_test(a_teacher_of_many_outputs_is_refused),
+        cmocka_unit_test(classifiers_answer_in_logits),      cmocka_unit_test(other_losses_imitate_the_outputs),
+        cmocka_unit_test(row_89_a_teacher_of_other_samples), cmocka_unit_test(a_teacher_of_many_outputs_is_refused),
         cmocka_unit_test(a_cache_keeps_answers_of_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ typedef struct pare_parameter_group {
     size_t first, count; /* elements of the flat vector */
     bool decays;         /* weight decay and L1 apply (not to biases, BatchNorm, step sizes) */
     double lr_scale;     /* times the schedule's learning rate */
+    bool keeps_zeros;    /* a value of exactly 0 whose moments are 0 stays 0: pruned weights */
 } pare_parameter_group;
 
 typedef struct pare_optimizer {

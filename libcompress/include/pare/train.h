@@ -61,6 +61,24 @@ typedef struct pare_distill_options {
     const char *cache;
 } pare_distill_options;
 
+/* Which weights are compared when some become zeros. */
+typedef enum pare_sparsity_scope {
+    PARE_SPARSITY_LAMP = 0, /* all, by their squares over the sum of those in their layer that are not smaller (Lee et
+                               al. 2021, eq. 1) */
+    PARE_SPARSITY_GLOBAL,   /* all, by magnitude */
+    PARE_SPARSITY_LAYER     /* those of each layer, by magnitude */
+} pare_sparsity_scope;
+
+/* Gradual magnitude pruning (Zhu and Gupta 2017, eq. 1): from the run's start to its share `until` the share of zeros
+ * rises from what it is to `target` with the cube of the time; zeros stay zeros. Of weights, not of biases and
+ * normalization. */
+typedef struct pare_sparsity_options {
+    double target; /* [0, 1); 0: none, but `keep` may be set */
+    pare_sparsity_scope scope;
+    double until; /* (0, 1]; 0 means 0.6 */
+    bool keep;    /* what is 0 at the start stays 0 */
+} pare_sparsity_options;
+
 /* How training goes on; also what a log keeps of an epoch. */
 typedef struct pare_train_progress {
     uint64_t epoch, epochs; /* counted from 0 */
@@ -82,6 +100,7 @@ typedef struct pare_train_options {
     const pare_distill_options *distill; /* NULL: no teacher */
     /* Learns with the roundings of a quantized network, is validated as one and becomes one. NULL: none. */
     const pare_quant_aware_options *quant_aware;
+    pare_sparsity_options sparsity;
     pare_dataset *calibration; /* for its first scales: some hundred samples; with quant_aware only */
     pare_optimizer_options optimizer;
     pare_schedule schedule; /* total_steps is filled in; warmup_steps counts steps */
@@ -114,13 +133,14 @@ typedef struct pare_train_result {
     uint64_t steps, epochs; /* made */
     uint64_t best_epoch;    /* counted from 0; the last without validation */
     bool validated, stopped_early;
-    pare_metrics metrics; /* of the best epoch; free with pare_metrics_free */
-    double loss;          /* mean of the last epoch; NaN where a finished run was resumed */
-    size_t parameters;    /* trained */
+    pare_metrics metrics;                     /* of the best epoch; free with pare_metrics_free */
+    double loss;                              /* mean of the last epoch; NaN where a finished run was resumed */
+    size_t parameters;                        /* trained */
     size_t quantized_layers, weighted_layers; /* of the result: with weights that are integers; with weights */
-    size_t memory_bytes;  /* activations, gradients, scratch of a step */
-    double seconds;       /* in steps, without validation */
-    uint64_t samples;     /* in those */
+    size_t memory_bytes;                      /* activations, gradients, scratch of a step */
+    double sparsity;                          /* share of zeros among the weights */
+    double seconds;                           /* in steps, without validation */
+    uint64_t samples;                         /* in those */
 } pare_train_result;
 
 /* Trains `graph` on `data`, and leaves the best weights by `validation` (NULL: the last ones) in it. Deterministic:
