@@ -6,7 +6,8 @@
 #include "train_cli.h"
 
 static const char *teacher_path, *cache;
-static double temperature = 4, alpha = 0.9, dkd_alpha = 1, dkd_beta = 8, hint_weight = 1, attention_weight = 1000;
+static double temperature = 4, alpha = 0.9, dkd_alpha = 1, dkd_beta = 8, hint_weight = 1, attention_weight = 1000,
+              until;
 static int method;
 static const char *const methods[] = {"logits", "decoupled", NULL};
 static cli_list hints, attentions;
@@ -48,6 +49,7 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
     model_file teacher = {0};
     pare_distill_options options = {.temperature = temperature,
                                     .alpha = alpha,
+                                    .until = until,
                                     .decoupled = method == 1,
                                     .dkd_alpha = dkd_alpha,
                                     .dkd_beta = dkd_beta,
@@ -81,6 +83,9 @@ int main(int argc, char **argv) {
         {"temperature", 0, CLI_NUMBER, &temperature, "T", "softens both answers, above 0 (default 4)", 0, 1e6, NULL},
         {"alpha", 0, CLI_NUMBER, &alpha, "A", "the teacher's share of the loss, the labels have the rest (default 0.9)",
          0, 1, NULL},
+        {"teacher-until", 0, CLI_NUMBER, &until, "F",
+         "what is of the teacher in the loss fades out until this share of the run (default: it does not)", 0.001, 1,
+         NULL},
         {"method", 0, CLI_CHOICE, &method, NULL, "Hinton's loss (default), or decoupled (DKD)", 0, 0, methods},
         {"dkd-alpha", 0, CLI_NUMBER, &dkd_alpha, "W", "decoupled: weight of the target class (default 1)", 0, 1e6,
          NULL},

@@ -46,6 +46,11 @@ static pare_status check_options(const pare_distill_options *o, pare_error *erro
     if (!(o->alpha >= 0.0 && o->alpha <= 1.0)) {
         return pare_fail(error, PARE_USAGE, "expected an alpha from 0 to 1, found %g", o->alpha);
     }
+    if (!(o->until >= 0.0 && o->until <= 1.0)) {
+        return pare_fail(error, PARE_USAGE,
+                         "expected a share of 0 to 1 of the run until which the teacher's losses fade, found %g",
+                         o->until);
+    }
     if (o->hint_count > MOST_HINTS) {
         return pare_fail(error, PARE_USAGE, "expected at most %d hints, found %zu", MOST_HINTS, o->hint_count);
     }

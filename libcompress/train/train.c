@@ -224,6 +224,7 @@ static pare_status take_step(trainer *t, pare_train_progress *shown, pare_error 
         status = trainer_feed(t, &batch, error);
     }
     PARE_TRY(trainer_balance(t, status, error));
+    trainer_weigh(t);
     PARE_TRY(tape_forward(t->tape, t->progress.step, error));
     double loss = total_loss(t);
     PARE_TRY(trainer_mean_loss(&loss, error));

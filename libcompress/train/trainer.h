@@ -41,7 +41,9 @@ typedef struct trainer {
     pare_loss_kind kind;
     double importance_scale; /* cross-entropy's divisor of this rank, over the mean of all ranks' */
     double labelled_scale;   /* likewise of decoupled distillation: rows with a label */
-    float *exchange;         /* for ranks_average */
+    double task_share;       /* weight of the task's loss, before the teacher's fade */
+    double task_scale, teacher_scale, decoupled_scale; /* of the step: what the losses are multiplied with */
+    float *exchange;                                   /* for ranks_average */
     trainer_loss losses[TRAINER_LOSSES];
     size_t loss_count;
     double seconds; /* in steps, of this process */
@@ -84,6 +86,8 @@ pare_status trainer_compare(trainer *t, pare_error *error);
 pare_status trainer_share_state(trainer *t, pare_error *error);
 /* Begins a step, after feeding it: agrees on `status`, and weighs this rank's part of cross-entropy. */
 pare_status trainer_balance(trainer *t, pare_status status, pare_error *error);
+/* After it: sets what the losses of the step are multiplied with. */
+void trainer_weigh(trainer *t);
 /* From the loss of this rank's part to that of the batch. */
 pare_status trainer_mean_loss(double *loss, pare_error *error);
 /* True on all ranks where it is on one. */

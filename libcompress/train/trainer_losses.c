@@ -150,9 +150,10 @@ static pare_status add_task_loss(trainer *t, uint32_t logits, double weight, par
         .kind = recorded[t->kind], .weight = (float)weight, .delta = delta > 0 ? (float)delta : 1.0F};
     t->targets = tape_extra_input(t->tape, "targets", PARE_F32, &targets);
     t->importance = TAPE_NONE;
+    attrs.scale = &t->task_scale;
+    t->task_share = weight;
     if (t->kind == PARE_LOSS_CROSS_ENTROPY) {
         t->importance = tape_extra_input(t->tape, "importance", PARE_F32, &rows);
-        attrs.scale = &t->importance_scale;
     }
     return add(t, &attrs, logits, t->targets, t->importance, error);
 }
@@ -165,14 +166,15 @@ static pare_status add_distillation(trainer *t, uint32_t logits, double weight, 
                              .weight = (float)weight,
                              .temperature = (float)d->temperature,
                              .alpha = (float)d->dkd_alpha,
-                             .beta = (float)d->dkd_beta};
+                             .beta = (float)d->dkd_beta,
+                             .scale = &t->teacher_scale};
     if (t->kind != PARE_LOSS_CROSS_ENTROPY) { /* a regression's teacher is simply imitated */
         attrs.kind = TAPE_LOSS_MSE;
     }
     uint32_t outputs = tape_extra_input(t->tape, "teacher", PARE_F32, &shape);
     if (attrs.kind == TAPE_LOSS_DECOUPLED) {
         t->labels = tape_extra_input(t->tape, "labels", PARE_S32, &rows);
-        attrs.scale = &t->labelled_scale;
+        attrs.scale = &t->decoupled_scale;
     }
     PARE_TRY(teacher_bind(t->teacher, outputs, t->kind, t->rows, t->classes, error));
     return add(t, &attrs, logits, outputs, t->labels, error);
@@ -193,7 +195,8 @@ static pare_status add_hints(trainer *t, pare_error *error) {
         uint32_t target = TAPE_NONE;
         PARE_TRY(teacher_hint(t->teacher, t->tape, i, hint, &tensor, &target, error));
         tape_loss_attrs attrs = {.kind = hint->attention ? TAPE_LOSS_ATTENTION : TAPE_LOSS_MSE,
-                                 .weight = (float)hint->weight};
+                                 .weight = (float)hint->weight,
+                                 .scale = &t->teacher_scale};
         PARE_TRY(add(t, &attrs, tensor, target, TAPE_NONE, error));
     }
     return PARE_OK;
@@ -218,6 +221,10 @@ pare_status trainer_add_losses(trainer *t, pare_error *error) {
     PARE_TRY(check_batch_axis(logits, error));
     PARE_TRY(measure(t, tape_tensor_at(t->tape, tensor), error));
     double share = d == NULL ? 0.0 : labelled ? d->alpha : 1.0;
+    if (d != NULL && d->until > 0 && share == 1.0) {
+        return pare_fail(error, PARE_USAGE,
+                         "a teacher that fades leaves the labels' loss: expected labels, and an alpha below 1");
+    }
     if (share < 1.0) {
         PARE_TRY(add_task_loss(t, tensor, 1.0 - share, error));
     }
@@ -225,4 +232,18 @@ pare_status trainer_add_losses(trainer *t, pare_error *error) {
         PARE_TRY(add_distillation(t, tensor, share, error));
     }
     return d != NULL ? add_hints(t, error) : PARE_OK;
+}
+
+/* What is left of the teacher's losses in the step that comes. */
+static double fade(const trainer *t) {
+    double until = t->options->distill != NULL ? t->options->distill->until : 0;
+    double left = until > 0 ? 1 - (double)t->progress.step / (until * (double)t->progress.total_steps) : 1;
+    return left > 0 ? left : 0;
+}
+
+void trainer_weigh(trainer *t) {
+    double left = fade(t), task = t->task_share > 0 ? (1 - (1 - t->task_share) * left) / t->task_share : 1;
+    t->task_scale = t->importance_scale * task;
+    t->teacher_scale = left;
+    t->decoupled_scale = t->labelled_scale * left;
 }

@@ -79,7 +79,7 @@ static bool put_augment(json_t *root, const pare_augment *a) {
 static bool put_distillation(json_t *root, const pare_distill_options *d) {
     const named_number numbers[] = {
         {"temperature", d->temperature}, {"alpha", d->alpha},       {"decoupled", d->decoupled},
-        {"dkd_alpha", d->dkd_alpha},     {"dkd_beta", d->dkd_beta},
+        {"dkd_alpha", d->dkd_alpha},     {"dkd_beta", d->dkd_beta}, {"until", d->until},
     };
     json_t *hints = json_array();
     bool good = put_numbers(root, numbers, sizeof numbers / sizeof numbers[0]);

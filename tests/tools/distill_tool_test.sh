@@ -22,6 +22,8 @@ rm lenet.json # a record of the preprocessing would have this name
 as_is='{"layout": "NCHW", "task": "classification"}'
 expect 0 parameters pare-distill pupil.onnx --teacher digits_cnn.onnx --data npy:x.npy --preprocess "$as_is" --epochs 6 \
   --batch 50 --threads 1 --optimizer adam --lr 0.003 -o taught.onnx
+expect 2 "a teacher that fades leaves the labels' loss" pare-distill pupil.onnx --teacher digits_cnn.onnx --data npy:x.npy \
+  --preprocess "$as_is" --teacher-until 0.5 -o bad.onnx
 expect 2 "expected class labels" pare-train pupil.onnx --data npy:x.npy --preprocess "$as_is" -o bad.onnx
 python3 - <<'P' # the same digits as a labelled set of plain numbers
 import struct
@@ -49,7 +51,7 @@ quietly pare-distill "${usual[@]}" --temperature 4 --alpha 0.9 --method logits -
 cmp base.onnx v.onnx || fail "the defaults give other bytes"
 seen[$(sha base.onnx)]="the defaults"
 for options in "--temperature 1" "--alpha 0.5" "--alpha 1" "--method decoupled" "--method decoupled --dkd-alpha 2" \
-  "--method decoupled --dkd-beta 2" "--method decoupled --temperature 2" "--seed 1" "--augment noise=0.1" \
+  "--method decoupled --dkd-beta 2" "--teacher-until 0.5" "--teacher-until 1" "--method decoupled --teacher-until 0.5" "--method decoupled --temperature 2" "--seed 1" "--augment noise=0.1" \
   "--optimizer adam" "--label-smoothing 0.1" "--ema 0.5" "--qat" "--augment mixup=0.3"; do
   # shellcheck disable=SC2086
   variant $options
@@ -81,6 +83,7 @@ declare -A seen
 for options in "--alpha 0.9" "--hint block1.relu=block2.relu" "--hint block2.relu=block3.relu" "--hint block2.relu_out=block3.relu" \
   "--hint block2.relu=block3.relu --hint-weight 3" "--hint block1.relu=block2.relu --hint block2.relu=block3.relu" \
   "--attention block2.relu=block3.relu" "--attention block2.relu=block3.relu --attention-weight 10" \
+  "--hint block1.relu=block2.relu --teacher-until 0.5" \
   "--hint block1.relu=block2.relu --attention block2.relu=block3.relu"; do
   [ "$options" = "--hint block2.relu_out=block3.relu" ] || {
     # shellcheck disable=SC2086
@@ -195,6 +198,8 @@ for option in dkd-alpha dkd-beta hint-weight attention-weight; do
   distill 2 "option --$option: expected a number from 0" --$option -1
 done
 distill 2 "one of logits, decoupled" --method softmax
+distill 2 "option --teacher-until: expected a number from 0.001 to 1" --teacher-until 1.5
+distill 2 "a teacher that fades leaves the labels' loss" --teacher-until 0.5 --alpha 1
 for hint in x =x x= ""; do
   distill 2 "option --hint: expected S_NODE=T_NODE" --hint "$hint"
 done

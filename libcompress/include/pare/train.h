@@ -53,6 +53,9 @@ typedef struct pare_distill_options {
     const pare_preprocess *teacher_preprocess;
     double temperature;         /* > 0 */
     double alpha;               /* [0, 1] */
+    double until;               /* [0, 1]: the teacher's losses fade, linearly, to nothing at this share of the run, and
+                                   the task's has all the weight then (as Cho and Hariharan 2019 stop them early, section
+                                   5.2); 0: they do not */
     bool decoupled;             /* DKD (Zhao 2022) in place of Hinton's loss */
     double dkd_alpha, dkd_beta; /* its two weights */
     const pare_hint *hints;
