@@ -16,7 +16,7 @@ static const struct {
     {"eval", "metrics with intervals on a data set; --against compares two models"},
     {"quantize", "post-training quantization to QDQ ONNX"},
     {"build", "a fresh network from a recipe, to be trained"},
-    {"prune", "a smaller network: the channels that matter least are taken out"},
+    {"prune", "takes out the channels that matter least, or makes weights zeros"},
     {"student", "a smaller network from a teacher's: fewer channels, fewer blocks"},
     {"train", "fine-tunes a network, or trains a fresh one"},
     {"distill", "trains a student with a teacher"},

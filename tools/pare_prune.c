@@ -1,4 +1,4 @@
-/* pare-prune: a network without its least important channels. */
+/* pare-prune: a network without its least important channels, or with its least weights as zeros. */
 #include "pare/prune.h"
 
 #include <stdio.h>
@@ -17,6 +17,10 @@ static double most = 0.9;
 static int64_t channel_multiple = 1;
 static int importance;
 static bool local, lamp;
+static const char *const scopes[] = {"lamp", "global", "layer", NULL}; /* as pare_sparsity_scope */
+static pare_weight_prune_options weights;
+static const char *pattern;
+static int scope;
 
 /* --- options ------------------------------------------------------------------------------- */
 
@@ -39,14 +43,39 @@ static pare_status parse_bytes(const char *text, size_t *size, pare_error *error
     return pare_fail(error, PARE_USAGE, "option --bytes: expected a size as 96KiB, 80kB or 98304, found \"%s\"", text);
 }
 
+static pare_status parse_pattern(pare_error *error) {
+    int kept = 0, of = 0, used = 0;
+    bool good = pattern == NULL ||
+                (strspn(pattern, "0123456789:") == strlen(pattern) && strlen(pattern) < 8 &&
+                 sscanf(pattern, "%d:%d%n", &kept, &of, &used) == 2 && pattern[used] == '\0' && kept > 0 && kept < of);
+    weights.kept = kept;
+    weights.of = of;
+    return good ? PARE_OK
+                : pare_fail(error, PARE_USAGE, "option --pattern: expected N:M with N from 1 to M - 1, found \"%s\"",
+                            pattern);
+}
+
+static bool prunes_channels(void) {
+    return target.ratio > 0 || target.macs > 0 || target.parameters > 0 || bytes != NULL || target.latency_ms > 0;
+}
+
+static bool prunes_weights(void) {
+    return weights.sparsity > 0 || pattern != NULL;
+}
+
 static pare_status check_options(pare_error *error) {
     bool activations = importance == PARE_IMPORTANCE_ACTIVATION;
     if (bytes != NULL) {
         PARE_TRY(parse_bytes(bytes, &target.bytes, error));
     }
-    if (target.ratio == 0 && target.macs == 0 && target.parameters == 0 && bytes == NULL && target.latency_ms == 0) {
+    PARE_TRY(parse_pattern(error));
+    if (prunes_channels() == prunes_weights() || (weights.sparsity > 0 && pattern != NULL)) {
         return pare_fail(error, PARE_USAGE,
-                         "a target is needed: --channels, --macs, --parameters, --bytes or --latency-ms");
+                         "one target is needed: for channels --macs, --parameters, --bytes, --latency-ms, --channels "
+                         "or several of them, for weights --sparsity or --pattern");
+    }
+    if (scope != 0 && weights.sparsity == 0) {
+        return pare_fail(error, PARE_USAGE, "--scope belongs to --sparsity, which is not given");
     }
     if (activations != (common.calib != NULL)) {
         return pare_fail(error, PARE_USAGE,
@@ -161,10 +190,50 @@ static pare_status prune(model_file *file, pare_graph **pruned, pare_prune_repor
     return pare_graph_save(*pruned, common.output, error);
 }
 
-static pare_status run(const cli_list *arguments, pare_error *error) {
-    model_file file = {0};
+static pare_status print_weights(const model_file *file, const pare_weight_prune_report *r, pare_error *error) {
+    if (!common.quiet && (common.json == NULL || strcmp(common.json, "-") != 0)) {
+        double count = (double)r->weights;
+        printf("%-12s %24s %24s %7s\n", "", "before", "after", "ratio");
+        print_row(".pare bytes", count_text(r->bytes_before), count_text(r->bytes_after),
+                  ratio((double)r->bytes_after, (double)r->bytes_before));
+        printf("%s weights, of which %s were zeros and %s are\nout    %s\n", count_text(r->weights),
+               percent_text((double)r->zeros_before / count), percent_text((double)r->zeros_after / count),
+               shown(common.output, SIZE_MAX));
+    }
+    return write_json(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "input", json_text(file->path), "output",
+                                json_text(common.output), "weights", (json_int_t)r->weights, "zeros_before",
+                                (json_int_t)r->zeros_before, "zeros_after", (json_int_t)r->zeros_after, "bytes_before",
+                                (json_int_t)r->bytes_before, "bytes_after", (json_int_t)r->bytes_after),
+                      error);
+}
+
+static pare_status run_weights(const model_file *file, pare_error *error) {
+    pare_graph *pruned = NULL;
+    pare_weight_prune_report report;
+    weights.scope = (pare_sparsity_scope)scope;
+    pare_status status = pare_prune_weights(file->graph, &weights, &pruned, &report, error);
+    if (status != PARE_OK) {
+        pare_error_prefix(error, "%s: ", file->path);
+        return status;
+    }
+    status = pare_graph_save(pruned, common.output, error);
+    pare_graph_free(pruned);
+    return status == PARE_OK ? print_weights(file, &report, error) : status;
+}
+
+static pare_status run_channels(model_file *file, pare_error *error) {
     pare_graph *pruned = NULL;
     pare_prune_report report;
+    pare_status status = prune(file, &pruned, &report, error);
+    if (status == PARE_OK) {
+        status = print_result(file, &report, error);
+    }
+    pare_graph_free(pruned);
+    return status;
+}
+
+static pare_status run(const cli_list *arguments, pare_error *error) {
+    model_file file = {0};
     PARE_TRY(check_options(error));
     PARE_TRY(check_output(common.output, arguments->items, 1, error));
     pare_status status = model_file_open(arguments->items[0], &file, error);
@@ -173,12 +242,8 @@ static pare_status run(const cli_list *arguments, pare_error *error) {
                            file.path);
     }
     if (status == PARE_OK) {
-        status = prune(&file, &pruned, &report, error);
+        status = prunes_weights() ? run_weights(&file, error) : run_channels(&file, error);
     }
-    if (status == PARE_OK) {
-        status = print_result(&file, &report, error);
-    }
-    pare_graph_free(pruned);
     model_file_close(&file);
     return status;
 }
@@ -202,6 +267,12 @@ int main(int argc, char **argv) {
         {"max-ratio", 0, CLI_NUMBER, &most, "R", "of a group at most this share goes (default 0.9)", 1e-6, 1, NULL},
         {"round", 0, CLI_WHOLE, &channel_multiple, "N", "channels stay a multiple of N where possible (default 1)", 1,
          1024, NULL},
+        {"sparsity", 0, CLI_NUMBER, &weights.sparsity, "S", "share of the weights that are zeros afterwards", 1e-6,
+         0.999999, NULL},
+        {"scope", 0, CLI_CHOICE, &scope, NULL, "with --sparsity: all compared by LAMP (default) or size, or each layer",
+         0, 0, scopes},
+        {"pattern", 0, CLI_TEXT, &pattern, "N:M",
+         "of M neighbours along the input channels at most N are not zeros (2:4)", 0, 0, NULL},
         CLI_CALIB,
         CLI_PREPROCESS,
         CLI_LIMIT,
@@ -214,17 +285,20 @@ int main(int argc, char **argv) {
     };
     static const cli_tool tool = {
         .name = "pare-prune",
-        .summary = "a smaller network: the channels that matter least are taken out",
-        .usage = "M.onnx -o P.onnx (--macs SHARE | --parameters SHARE | --bytes SIZE | ...) [options]",
+        .summary = "takes out the channels that matter least, or makes weights zeros",
+        .usage = "M.onnx -o P.onnx (--macs SHARE | --bytes SIZE | --sparsity S | ...) [options]",
         .details =
             "examples:\n"
             "  pare-prune resnet56.onnx --macs 0.48 --importance l2 --round 4 -o p.onnx\n"
             "  pare-prune net.onnx --latency-ms 3 -o p.onnx\n"
             "  pare-prune net.onnx --bytes 96KiB --importance activation --calib images:some -o p.onnx\n"
+            "  pare-prune net.onnx --sparsity 0.8 -o s.onnx\n"
+            "  pare-train s.onnx --data images:train --keep-zeros --epochs 5 -o t.onnx\n"
             "  pare-distill p.onnx --teacher net.onnx --data cifar10:data.bin --epochs 20 -o q.onnx  (afterwards)\n\n"
             "Channels that hang together (through additions, concatenations, depthwise convolutions, attention\n"
             "heads and so on) go together, and as few go as the targets ask for. What is left runs in any ONNX\n"
-            "runtime. Pruning costs accuracy, which training gives back: pare-train, pare-distill.\n\n"
+            "runtime. Pruning costs accuracy, which training gives back: pare-train, pare-distill.\n"
+            "Zeros make the .pare smaller, not the network: pare-train --sparsity makes them gradually.\n\n"
             "importance, each layer's numbers over their mean:\n"
             "  l1, l2       norms of the weights that produce a channel and that read it\n"
             "  batchnorm    size of BatchNormalization's scale\n"

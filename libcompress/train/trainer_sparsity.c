@@ -1,10 +1,7 @@
 /* Weights that become zeros while training goes on. That a weight is pruned is written nowhere but in the weight: it is
  * exactly 0, and the optimizer leaves it so. */
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "pare/ranks.h"
+#include "prune/weight_choice.h"
 #include "train/tape/tape_internal.h"
 #include "train/trainer.h"
 
@@ -46,77 +43,34 @@ double trainer_sparsity(const trainer *t, const float *values) {
     return count > 0 ? (double)zeros / (double)count : 0;
 }
 
-/* --- scores ------------------------------------------------------------------------------ */
-
-typedef struct scored_weight {
-    float score;
-    size_t at; /* in the flat vector */
-} scored_weight;
-
-static int by_score(const void *a, const void *b) {
-    const scored_weight *left = a, *right = b;
-    if (left->score != right->score) {
-        return left->score < right->score ? -1 : 1;
-    }
-    return (left->at > right->at) - (left->at < right->at);
-}
-
-/* Sorted magnitudes of one layer become LAMP's shares, which rise in the same order. */
-static void share_squares(scored_weight *layer, size_t count) {
-    double left = 0;
-    for (size_t i = count; i-- > 0;) {
-        double square = (double)layer[i].score * (double)layer[i].score;
-        left += square;
-        layer[i].score = left > 0 ? (float)(square / left) : 0.0F;
-    }
-}
-
 /* --- an event ---------------------------------------------------------------------------- */
 
-static void make_zeros(trainer *t, const scored_weight *weights, size_t count) {
+static void make_zero(trainer *t, size_t at) {
     size_t moments = t->optimizer.moments_count / t->tape->flat_count;
-    for (size_t i = 0; i < count; i++) {
-        size_t at = weights[i].at;
-        t->tape->values[at] = 0;
-        for (size_t m = 0; m < moments; m++) {
-            t->optimizer.moments[m * t->tape->flat_count + at] = 0;
-        }
-        if (t->average != NULL) {
-            t->average[at] = 0;
-        }
+    t->tape->values[at] = 0;
+    for (size_t m = 0; m < moments; m++) {
+        t->optimizer.moments[m * t->tape->flat_count + at] = 0;
+    }
+    if (t->average != NULL) {
+        t->average[at] = 0;
     }
 }
 
-static size_t zeros_of(double share, size_t count) {
-    return (size_t)(share * (double)count + 0.5);
-}
-
-static void prune(trainer *t, double share, scored_weight *all) {
-    pare_sparsity_scope scope = t->options->sparsity.scope;
+static pare_status prune(trainer *t, double share, prune_layer *layers, bool *chosen, pare_error *error) {
     const tape_parameter *weights;
-    size_t total = 0;
+    size_t count = 0, next = 0;
     for (uint32_t i = 0; (weights = next_weights(t, &i)) != NULL;) {
-        scored_weight *layer = all + total;
+        layers[count++] = (prune_layer){t->tape->values + weights->offset, weights->count};
+    }
+    PARE_TRY(prune_choose_weights(layers, count, t->options->sparsity.scope, share, chosen, error));
+    for (uint32_t i = 0; (weights = next_weights(t, &i)) != NULL;) {
         for (size_t k = 0; k < weights->count; k++) {
-            size_t at = weights->offset + k;
-            layer[k] = (scored_weight){fabsf(t->tape->values[at]), at};
+            if (chosen[next++]) {
+                make_zero(t, weights->offset + k);
+            }
         }
-        if (scope != PARE_SPARSITY_GLOBAL) {
-            qsort(layer, weights->count, sizeof *layer, by_score);
-        }
-        if (scope == PARE_SPARSITY_LAYER) {
-            make_zeros(t, layer, zeros_of(share, weights->count));
-            continue; /* the next layer may lie over it */
-        }
-        if (scope == PARE_SPARSITY_LAMP) {
-            share_squares(layer, weights->count);
-        }
-        total += weights->count;
     }
-    if (scope != PARE_SPARSITY_LAYER) {
-        qsort(all, total, sizeof *all, by_score);
-        make_zeros(t, all, zeros_of(share, total));
-    }
+    return PARE_OK;
 }
 
 /* The cube of what is left of the time is what is left of the zeros. */
@@ -131,11 +85,14 @@ pare_status trainer_prune(trainer *t, pare_error *error) {
     if (t->options->sparsity.target == 0 || !due) {
         return PARE_OK;
     }
-    scored_weight *all = pare_alloc_zero(t->tape->flat_count + 1, sizeof *all);
-    pare_status status = all == NULL ? pare_fail_memory(error, t->tape->flat_count * sizeof *all) : PARE_OK;
-    if (status == PARE_OK) {
-        prune(t, step == last ? t->options->sparsity.target : share_at(t, step), all);
+    prune_layer *layers = pare_alloc_zero(t->tape->parameter_count + 1U, sizeof *layers);
+    bool *chosen = pare_alloc_zero(t->tape->flat_count + 1, sizeof *chosen);
+    pare_status status = pare_fail_memory(error, t->tape->flat_count);
+    if (layers != NULL && chosen != NULL) {
+        double share = step == last ? t->options->sparsity.target : share_at(t, step);
+        status = prune(t, share, layers, chosen, error);
     }
-    pare_free(all);
+    pare_free(layers);
+    pare_free(chosen);
     return pare_ranks_agree(status, error);
 }

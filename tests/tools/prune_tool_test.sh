@@ -39,7 +39,25 @@ if ! grep -qE '^PARE_ONEDNN:[A-Z]*=(OFF|FALSE|0)$' "${PARE_BUILD:-.}/CMakeCache.
   holds "$(number tuned.json top1) > $(number whole.json top1) - 0.03"
 fi
 
+# Weights: zeros that training keeps, and a smaller file.
+expect 0 "are" pare-prune digits_cnn.onnx --sparsity 0.8 -o sparse.onnx --json sparse.json
+holds "abs($(number sparse.json zeros_after) - 0.8 * $(number sparse.json weights)) <= 0.5"
+expect 0 ratio pare-emit sparse.onnx -o sparse.pare
+[ "$(stat -c %s sparse.pare)" = "$(number sparse.json bytes_after)" ] || fail "bytes of the sparse .pare"
+holds "$(number sparse.json bytes_after) < 0.5 * $(number sparse.json bytes_before)"
+for options in "--sparsity 0.8 --scope global" "--sparsity 0.8 --scope layer" "--pattern 1:4" "--pattern 2:4"; do
+  # shellcheck disable=SC2086
+  expect 0 "bytes" pare-prune digits_cnn.onnx $options -o v.onnx
+  cmp -s sparse.onnx v.onnx && fail "$options changes nothing"
+done
+
 row 87
+for pattern in 4:4 0:4 5:4 2 2:4:1 a:b -1:4 2:; do
+  expect 2 "option --pattern: expected N:M" pare-prune digits_cnn.onnx --pattern $pattern -o bad.onnx
+done
+expect 2 "one target is needed" pare-prune digits_cnn.onnx --pattern 2:4 --sparsity 0.5 -o bad.onnx
+expect 2 "one target is needed" pare-prune digits_cnn.onnx --macs 0.5 --sparsity 0.5 -o bad.onnx
+expect 2 "--scope belongs to --sparsity" pare-prune digits_cnn.onnx --pattern 2:4 --scope layer -o bad.onnx
 for option in macs parameters channels; do
   for share in 0 1 1.5 -1 nan x; do
     expect 2 "option --$option: expected a number from 1e-06 to 0.999999" pare-prune digits_cnn.onnx --$option $share -o bad.onnx
@@ -48,7 +66,7 @@ done
 for size in 0 -1 x 1TiB 96Ki 1e3 "" 99999999999999999999999; do
   expect 2 "--bytes" pare-prune digits_cnn.onnx --bytes "$size" -o bad.onnx
 done
-expect 2 "a target is needed" pare-prune digits_cnn.onnx -o bad.onnx
+expect 2 "one target is needed" pare-prune digits_cnn.onnx -o bad.onnx
 expect 2 "needs --calib" pare-prune digits_cnn.onnx --macs 0.5 --importance activation -o bad.onnx
 expect 2 "belongs to --importance activation" pare-prune digits_cnn.onnx --macs 0.5 --calib "$test_set" -o bad.onnx
 expect 2 "one of l1, l2, batchnorm, median, activation" pare-prune digits_cnn.onnx --macs 0.5 --importance l3 -o bad.onnx

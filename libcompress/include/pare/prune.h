@@ -1,5 +1,5 @@
-/* Channel pruning: channels that matter least are taken out of a network, with all that hangs together with them
- * (pare/channels.h), so that what is left is smaller and faster in any runtime. */
+/* Pruning. Channels that matter least are taken out of a network, with all that hangs together with them
+ * (pare/channels.h), so that what is left is smaller and faster in any runtime; or single weights become zeros. */
 #ifndef PARE_PRUNE_H
 #define PARE_PRUNE_H
 
@@ -65,5 +65,31 @@ typedef struct pare_prune_report {
  * be NULL. Deterministic, but for a latency. */
 pare_status pare_prune_channels(const pare_graph *graph, const pare_channel_prune_options *options, pare_graph **pruned,
                                 pare_prune_report *report, pare_error *error);
+
+/* Which weights are compared when some become zeros. */
+typedef enum pare_sparsity_scope {
+    PARE_SPARSITY_LAMP = 0, /* all, by their squares over the sum of those in their layer that are not smaller (Lee et
+                               al. 2021, eq. 1) */
+    PARE_SPARSITY_GLOBAL,   /* all, by magnitude */
+    PARE_SPARSITY_LAYER     /* those of each layer, by magnitude */
+} pare_sparsity_scope;
+
+typedef struct pare_weight_prune_options {
+    double sparsity; /* share of the weights to be zeros, [0, 1) */
+    pare_sparsity_scope scope;
+    int32_t kept, of; /* instead: of each `of` neighbours along the input channels of a layer at most `kept` are not
+                         zeros (Mishra et al. 2021, 2:4); 0: no such pattern */
+} pare_weight_prune_options;
+
+typedef struct pare_weight_prune_report {
+    size_t weights, zeros_before, zeros_after; /* of layers with weights; not of biases and normalization */
+    size_t bytes_before, bytes_after;          /* of the .pare file */
+} pare_weight_prune_report;
+
+/* *pruned: a copy whose weights of least magnitude are zeros. Shapes stay, and so does the time of dense kernels; the
+ * coded file shrinks. PARE_USAGE: options out of range; PARE_UNSUPPORTED: no layer has constant float weights. `report`
+ * may be NULL. */
+pare_status pare_prune_weights(const pare_graph *graph, const pare_weight_prune_options *options, pare_graph **pruned,
+                               pare_weight_prune_report *report, pare_error *error);
 
 #endif

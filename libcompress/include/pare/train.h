@@ -14,6 +14,7 @@
 #include "pare/model.h"
 #include "pare/optimizer.h"
 #include "pare/preprocess.h"
+#include "pare/prune.h"
 #include "pare/quant_aware.h"
 
 typedef enum pare_loss_kind {
@@ -63,14 +64,6 @@ typedef struct pare_distill_options {
     /* A file that keeps the teacher's outputs; NULL: computed as needed. PARE_USAGE with augmentation. */
     const char *cache;
 } pare_distill_options;
-
-/* Which weights are compared when some become zeros. */
-typedef enum pare_sparsity_scope {
-    PARE_SPARSITY_LAMP = 0, /* all, by their squares over the sum of those in their layer that are not smaller (Lee et
-                               al. 2021, eq. 1) */
-    PARE_SPARSITY_GLOBAL,   /* all, by magnitude */
-    PARE_SPARSITY_LAYER     /* those of each layer, by magnitude */
-} pare_sparsity_scope;
 
 /* Gradual magnitude pruning (Zhu and Gupta 2017, eq. 1): from the run's start to its share `until` the share of zeros
  * rises from what it is to `target` with the cube of the time; zeros stay zeros. Of weights, not of biases and
