@@ -24,9 +24,18 @@ bool trainer_is_pruning(const trainer *t) {
     return t->options->sparsity.target > 0 && t->progress.step <= last_step(t);
 }
 
-/* Parameters that decay are weights. */
+/* Parameters that decay are weights; those that no value of the graph stands for (a hint's projection) go with the run.
+ */
+static bool is_weights(const pare_tape *tape, const tape_parameter *parameter) {
+    bool linked = false;
+    for (uint32_t i = 0; parameter->decays && !linked && i < tape->link_count; i++) {
+        linked = tape->links[i].tensor == parameter->tensor;
+    }
+    return linked;
+}
+
 static const tape_parameter *next_weights(const trainer *t, uint32_t *index) {
-    while (*index < t->tape->parameter_count && !t->tape->parameters[*index].decays) {
+    while (*index < t->tape->parameter_count && !is_weights(t->tape, &t->tape->parameters[*index])) {
         (*index)++;
     }
     return *index < t->tape->parameter_count ? &t->tape->parameters[(*index)++] : NULL;

@@ -95,6 +95,11 @@ for options in "--alpha 0.9" "--hint block1.relu=block2.relu" "--hint block2.rel
   quietly pare-distill "${usual[@]}" $options -o v.onnx # a value by its own name, not its node's
   cmp named.onnx v.onnx || fail "a hint by the value's name gives other bytes than by its node's"
 done
+# A projection's weights are none of the network's: half of those are zeros.
+quietly pare-distill "${usual[@]}" --hint block2.relu=block3.relu --sparsity 0.5 -o v.onnx --json sparse.json
+quietly pare-prune v.onnx -q --sparsity 0.4 -o w.onnx --json zeros.json
+holds "abs($(number zeros.json zeros_before) - 0.5 * $(number zeros.json weights)) < 1"
+holds "abs($(number sparse.json sparsity) - 0.5) < 1e-3"
 # Where the channels differ a projection is learned beside the network, and left out of it.
 expect 0 parameters pare-distill "${usual[@]::${#usual[@]}-1}" --hint block2.relu=block3.relu -o v.onnx --json hinted.json
 quietly pare-distill "${usual[@]}" --hint block1.relu=block2.relu -o w.onnx --json even.json
