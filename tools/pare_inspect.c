@@ -1,4 +1,5 @@
 /* pare-inspect: what a model consists of, and where a file's bytes go. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,6 +106,58 @@ static void list_model(const pare_model *model, summary *s) {
     }
 }
 
+/* Bits that a value of one byte is worth by how often each occurs: what a coder without context needs at least. */
+static double entropy_of(const uint8_t *data, size_t count) {
+    size_t counts[256] = {0};
+    double bits = 0;
+    for (size_t i = 0; i < count; i++) {
+        counts[data[i]]++;
+    }
+    for (int v = 0; v < 256; v++) {
+        double share = (double)counts[v] / (double)count;
+        bits -= counts[v] > 0 ? share * log2(share) : 0;
+    }
+    return bits;
+}
+
+static json_t *list_tensor(const pare_model_tensor *tensor, const pare_model_buffer *buffer, bool quiet) {
+    size_t width = pare_dtype_bytes(tensor->dtype), elements = width > 0 ? buffer->bytes / width : 0;
+    double bits = elements > 0 ? 8.0 * (double)buffer->stored_bytes / (double)elements : 0;
+    bool coded = width == 1 && elements > 0;
+    double entropy = coded ? entropy_of(buffer->data, elements) : (double)NAN;
+    char shape[100], least[16] = "";
+    pare_shape_text(&tensor->shape, shape, sizeof shape);
+    snprintf(least, sizeof least, "%.3f", entropy);
+    if (!quiet) {
+        printf("%-32s %-8s %-18s %12s %12s %8.3f %8s %s\n", shown(tensor->name, 32), pare_dtype_name(tensor->dtype),
+               shape, count_text(elements), count_text(buffer->stored_bytes), bits, coded ? least : "",
+               pare_codec_name(buffer->codec));
+    }
+    return json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:o,s:s}", "name", json_text(tensor->name), "dtype",
+                     pare_dtype_name(tensor->dtype), "shape", shape, "elements", (json_int_t)elements, "bytes",
+                     (json_int_t)buffer->stored_bytes, "bits_per_element", bits, "entropy", json_number(entropy),
+                     "codec", pare_codec_name(buffer->codec));
+}
+
+/* The constants of a container, each buffer once, and how it is stored. */
+static json_t *list_tensors(const pare_model *model, bool quiet) {
+    json_t *tensors = json_array();
+    bool *seen = pare_alloc_zero(model->buffer_count + 1U, sizeof *seen);
+    if (!quiet) {
+        printf("\n%-32s %-8s %-18s %12s %12s %8s %8s %s\n", "constant", "type", "shape", "elements", "bytes", "bits",
+               "entropy", "codec");
+    }
+    for (uint32_t i = 0; seen != NULL && i < model->tensor_count; i++) {
+        const pare_model_tensor *tensor = &model->tensors[i];
+        if (tensor->buffer != PARE_NONE && !seen[tensor->buffer]) {
+            seen[tensor->buffer] = true;
+            json_array_append_new(tensors, list_tensor(tensor, &model->buffers[tensor->buffer], quiet));
+        }
+    }
+    pare_free(seen);
+    return tensors;
+}
+
 static json_t *print_layout(const model_file *file, pare_error *error) {
     uint8_t *data = NULL;
     size_t size;
@@ -147,6 +200,7 @@ static pare_status inspect(const model_file *file, pare_error *error) {
     } else {
         list_model(file->model, &s);
     }
+    json_t *tensors = file->is_container ? list_tensors(file->model, quiet) : NULL;
     if (!quiet) {
         printf("\nparameters  %s\nMACs        %s a sample\nfile        %s\n", count_text(s.parameters),
                count_text(s.macs), size_text(file->bytes));
@@ -160,6 +214,7 @@ static pare_status inspect(const model_file *file, pare_error *error) {
                                (json_int_t)s.macs, "file_bytes", (json_int_t)file->bytes, "nodes", s.nodes);
     if (file->is_container) {
         json_t *layout = print_layout(file, error);
+        json_object_set_new(object, "tensors", tensors);
         if (layout == NULL) {
             json_decref(object);
             return error->code;
@@ -185,10 +240,11 @@ int main(int argc, char **argv) {
         .name = "pare-inspect",
         .summary = "layers, shapes, parameters, MACs, bits, sparsity and bytes of a model",
         .usage = "MODEL [options]",
-        .details = "examples:\n"
-                   "  pare-inspect net.onnx\n"
-                   "  pare-inspect net.pare          (also: where every byte of the file goes)\n"
-                   "  pare-inspect net.pare --json -\n",
+        .details =
+            "examples:\n"
+            "  pare-inspect net.onnx\n"
+            "  pare-inspect net.pare          (also: each constant's bits beside its entropy, where every byte goes)\n"
+            "  pare-inspect net.pare --json -\n",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .least_arguments = 1,

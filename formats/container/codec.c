@@ -15,6 +15,11 @@ const pare_weight_codec *pare_weight_codec_find(uint32_t number) {
     return number < PARE_CODEC_END ? codecs[number] : NULL;
 }
 
+const char *pare_codec_name(pare_codec codec) {
+    const pare_weight_codec *found = pare_weight_codec_find((uint32_t)codec);
+    return found != NULL ? found->name : "unknown";
+}
+
 void pare_put_bits(pare_byte_buffer *out, const uint8_t *values, size_t count, unsigned bits) {
     unsigned pending = 0, filled = 0;
     for (size_t i = 0; i < count; i++) {

@@ -51,6 +51,16 @@ expect 0 parameters pare-inspect digits_cnn.onnx --json i.json
 holds "$(number i.json parameters) > 30000 and $(number i.json macs) > 100000"
 expect 0 weights pare-inspect q.pare --json i.json
 holds "sum($(number i.json bytes).values()) == $(number i.json file_bytes)"
+python3 - <<'P' || fail "pare-inspect: the constants' bits"
+import json
+d = json.load(open("i.json"))
+weights = [t for t in d["tensors"] if t["dtype"] == "int8"]
+assert sum(t["bytes"] for t in d["tensors"]) <= d["bytes"]["weights"] and len(weights) >= 3, d["tensors"]
+for t in d["tensors"]:
+    assert abs(t["bits_per_element"] - 8 * t["bytes"] / t["elements"]) < 1e-9 and t["codec"] != "unknown", t
+    assert (t["entropy"] is not None) == (t["dtype"] in ("int8", "uint8")), t
+assert all(0.5 < t["entropy"] < min(8, t["bits_per_element"] + 0.5) for t in weights), weights
+P
 expect 0 McNemar pare-compare digits_cnn.onnx q.onnx q.pare --data "$test_set" --html page.html --json c.json
 grep -q '<svg' page.html || fail "no chart in the page"
 grep -qE 'src=|https?://[^w]' page.html && fail "the page reaches out"

@@ -29,6 +29,9 @@ typedef enum pare_codec {
     PARE_CODEC_END
 } pare_codec;
 
+/* "raw", "entropy", ...; "unknown" for another number. */
+const char *pare_codec_name(pare_codec codec);
+
 /* Affine quantization real = scale × (q - zero_point): one pair for the whole
  * tensor (axis -1, count 1) or one for each index along `axis`. */
 typedef struct pare_model_quant {
