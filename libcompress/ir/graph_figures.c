@@ -4,6 +4,12 @@
 #include "ir/graph_internal.h"
 #include "pare/op.h"
 
+pare_value *pare_node_weights(const pare_node *node) {
+    int input = node->op->weight_input;
+    pare_value *value = input >= 0 && (size_t)input < node->input_count ? node->inputs[input] : NULL;
+    return value != NULL && value->data != NULL ? value : NULL;
+}
+
 uint64_t pare_graph_macs(const pare_graph *graph) {
     uint64_t macs = 0;
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {

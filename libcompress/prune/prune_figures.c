@@ -6,7 +6,7 @@
 
 enum { WARM_UP_RUNS = 3, TIMED_RUNS = 25 };
 
-static pare_status measure_bytes(pare_model *model, size_t *bytes, pare_error *error) {
+pare_status prune_file_bytes(pare_model *model, size_t *bytes, pare_error *error) {
     uint8_t *data = NULL;
     PARE_TRY(pare_model_to_bytes(model, NULL, &data, bytes, error));
     pare_free(data);
@@ -36,7 +36,7 @@ pare_status prune_measure(const pare_graph *graph, const pare_channel_prune_opti
         return PARE_OK;
     }
     PARE_TRY(pare_graph_lower(graph, &model, error));
-    pare_status status = target->bytes > 0 ? measure_bytes(model, &figures->bytes, error) : PARE_OK;
+    pare_status status = target->bytes > 0 ? prune_file_bytes(model, &figures->bytes, error) : PARE_OK;
     if (status == PARE_OK && target->latency_ms > 0) {
         status = measure_latency(model, options->threads, &figures->latency_ms, error);
     }

@@ -10,6 +10,8 @@
 pare_status prune_score_channels(const pare_graph *graph, const pare_channels *channels,
                                  const pare_channel_prune_options *options, double *scores, pare_error *error);
 
+/* Bytes of the model's .pare file. */
+pare_status prune_file_bytes(pare_model *model, size_t *bytes, pare_error *error);
 /* What the targets compare; bytes and latency where options->target asks for them. */
 pare_status prune_measure(const pare_graph *graph, const pare_channel_prune_options *options,
                           pare_prune_figures *figures, pare_error *error);

@@ -5,6 +5,7 @@
 #include "pare/lower.h"
 #include "pare/memory.h"
 #include "pare/op.h"
+#include "prune/prune_internal.h"
 #include "prune/weight_choice.h"
 #include "quant/weight_rounding.h"
 
@@ -16,11 +17,10 @@ typedef struct weight_list {
     size_t count, weights;
 } weight_list;
 
-static pare_value *weights_of(const pare_node *node) {
-    int input = node->op->weight_input;
-    pare_value *value = input >= 0 && (size_t)input < node->input_count ? node->inputs[input] : NULL;
-    bool plain = value != NULL && value->data != NULL && value->dtype == PARE_F32 && value->quant == NULL;
-    return plain && value->shape.rank >= 2 ? value : NULL;
+static pare_value *plain_weights(const pare_node *node) {
+    pare_value *value = pare_node_weights(node);
+    bool plain = value != NULL && value->dtype == PARE_F32 && value->quant == NULL && value->shape.rank >= 2;
+    return plain ? value : NULL;
 }
 
 static pare_status list_weights(const pare_graph *graph, weight_list *list, pare_error *error) {
@@ -31,7 +31,7 @@ static pare_status list_weights(const pare_graph *graph, weight_list *list, pare
         return pare_fail_memory(error, graph->node_count * sizeof *list->layers);
     }
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {
-        pare_value *value = weights_of(node);
+        pare_value *value = plain_weights(node);
         bool seen = value == NULL;
         for (size_t i = 0; !seen && i < list->count; i++) {
             seen = list->values[i] == value;
@@ -135,10 +135,8 @@ static pare_status check_options(const pare_weight_prune_options *o, pare_error 
 
 static pare_status file_bytes(const pare_graph *graph, size_t *bytes, pare_error *error) {
     pare_model *model = NULL;
-    uint8_t *data = NULL;
     PARE_TRY(pare_graph_lower(graph, &model, error));
-    pare_status status = pare_model_to_bytes(model, NULL, &data, bytes, error);
-    pare_free(data);
+    pare_status status = prune_file_bytes(model, bytes, error);
     pare_model_release(model);
     return status;
 }

@@ -5,12 +5,8 @@
 #include "pare/memory.h"
 
 pare_value *weights_of(const pare_node *node) {
-    int index = node->op->weight_input;
-    if (node->op->quant != PARE_QUANT_WEIGHTED || index < 0 || (size_t)index >= node->input_count) {
-        return NULL;
-    }
-    pare_value *value = node->inputs[index];
-    return value != NULL && value->data != NULL && value->dtype == PARE_F32 ? value : NULL;
+    pare_value *value = node->op->quant == PARE_QUANT_WEIGHTED ? pare_node_weights(node) : NULL;
+    return value != NULL && value->dtype == PARE_F32 ? value : NULL;
 }
 
 size_t activation_inputs(const pare_node *node) {

@@ -203,19 +203,13 @@ static pare_value *only_operand(const pare_node *node) {
     return operand;
 }
 
-static bool has_weights(const pare_node *node) {
-    int input = node->op->weight_input;
-    return input >= 0 && (size_t)input < node->input_count && node->inputs[input] != NULL &&
-           node->inputs[input]->data != NULL;
-}
-
 /* The block that begins with the layer `node`; count 0 where there is none. */
 static pare_status find_plain(pare_graph *graph, pare_node *node, layer_block *block, pare_error *error) {
     pare_node *chain[MOST_NODES];
     size_t count = 0;
-    pare_value *entry = has_weights(node) ? only_operand(node) : NULL, *exit = NULL;
+    pare_value *entry = pare_node_weights(node) != NULL ? only_operand(node) : NULL, *exit = NULL;
     *block = (layer_block){.next = SIZE_MAX};
-    while (entry != NULL && node != NULL && count < MOST_NODES && (count == 0 || !has_weights(node)) &&
+    while (entry != NULL && node != NULL && count < MOST_NODES && (count == 0 || pare_node_weights(node) == NULL) &&
            only_operand(node) == (count == 0 ? entry : exit) && node->output_count == 1 &&
            same_type(entry, node->outputs[0]) && !node->outputs[0]->is_output) {
         chain[count++] = node;

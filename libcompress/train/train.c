@@ -392,9 +392,8 @@ static void summarize(const trainer *t, pare_train_result *result) {
 
 static void count_layers(const pare_graph *graph, pare_train_result *result) {
     for (const pare_node *node = graph->first; node != NULL; node = node->next) {
-        int input = node->op->weight_input;
-        const pare_value *weights = input >= 0 && (size_t)input < node->input_count ? node->inputs[input] : NULL;
-        if (weights != NULL && weights->data != NULL) {
+        const pare_value *weights = pare_node_weights(node);
+        if (weights != NULL) {
             result->weighted_layers++;
             result->quantized_layers += weights->quant != NULL;
         }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader_files.h"
 #include "net_builder.h"
-#include "pare/npy.h"
 #include "pare/op.h"
 #include "pare/train.h"
 #include "test.h"
@@ -24,10 +24,7 @@ static pare_graph *network(void) {
 /* y is the sum of two of the features. */
 static pare_dataset *open_set(void) {
     float x[SAMPLES * FEATURES], y[SAMPLES];
-    char spec[2000];
     pare_random random;
-    pare_dataset *set = NULL;
-    pare_error error = {0};
     pare_random_seed(&random, 6);
     for (size_t i = 0; i < SAMPLES; i++) {
         for (size_t f = 0; f < FEATURES; f++) {
@@ -35,11 +32,7 @@ static pare_dataset *open_set(void) {
         }
         y[i] = x[i * FEATURES] + x[i * FEATURES + 1];
     }
-    assert_ok(pare_npy_write(test_path("x.npy"), PARE_F32, &(pare_shape){2, {SAMPLES, FEATURES}}, x, &error), &error);
-    assert_ok(pare_npy_write(test_path("y.npy"), PARE_F32, &(pare_shape){2, {SAMPLES, 1}}, y, &error), &error);
-    snprintf(spec, sizeof spec, "npy:%s,%s", test_path("x.npy"), test_path("y.npy"));
-    assert_ok(pare_dataset_open(spec, &set, &error), &error);
-    return set;
+    return open_numbers(x, SAMPLES, FEATURES, y);
 }
 
 static pare_value *weights_of_layer(const pare_graph *graph, int layer) {

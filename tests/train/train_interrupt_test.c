@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader_files.h"
 #include "net_builder.h"
-#include "pare/npy.h"
 #include "pare/train.h"
 #include "test.h"
 
@@ -21,10 +21,7 @@ static pare_graph *network(void) {
 
 static pare_dataset *open_set(void) {
     float x[SAMPLES * FEATURES], y[SAMPLES];
-    char spec[2000];
     pare_random random;
-    pare_dataset *set = NULL;
-    pare_error error = {0};
     pare_random_seed(&random, 6);
     for (size_t i = 0; i < SAMPLES; i++) {
         y[i] = 0;
@@ -33,11 +30,7 @@ static pare_dataset *open_set(void) {
             y[i] += x[i * FEATURES + f];
         }
     }
-    assert_ok(pare_npy_write(test_path("x.npy"), PARE_F32, &(pare_shape){2, {SAMPLES, FEATURES}}, x, &error), &error);
-    assert_ok(pare_npy_write(test_path("y.npy"), PARE_F32, &(pare_shape){2, {SAMPLES, 1}}, y, &error), &error);
-    snprintf(spec, sizeof spec, "npy:%s,%s", test_path("x.npy"), test_path("y.npy"));
-    assert_ok(pare_dataset_open(spec, &set, &error), &error);
-    return set;
+    return open_numbers(x, SAMPLES, FEATURES, y);
 }
 
 /* Stops at one of the validations; the others go on. */

@@ -88,4 +88,7 @@ const pare_op *const *pare_op_all(size_t *count);
 /* Infers every value's shape and type in order. Checks each node first. */
 pare_status pare_graph_infer(pare_graph *graph, pare_error *error);
 
+/* The node's constant weights (op->weight_input), or NULL. */
+pare_value *pare_node_weights(const pare_node *node);
+
 #endif

@@ -66,8 +66,8 @@ typedef struct pare_distill_options {
 } pare_distill_options;
 
 /* Gradual magnitude pruning (Zhu and Gupta 2017, eq. 1): from the run's start to its share `until` the share of zeros
- * rises from what it is to `target` with the cube of the time; zeros stay zeros. Of weights, not of biases and
- * normalization. */
+ * rises from 0 to `target`, as 1 - (what is left of the time)³; zeros stay zeros, those of before too. Of weights, not
+ * of biases and normalization. */
 typedef struct pare_sparsity_options {
     double target; /* [0, 1); 0: none, but `keep` may be set */
     pare_sparsity_scope scope;
